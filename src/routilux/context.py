@@ -1,0 +1,99 @@
+"""What a handler may say and know while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from routilux.errors import EmissionError, nearest
+
+_NOTHING: Any = object()
+
+
+class Context:
+    """One attempt of one activation, seen from inside its handler.
+
+    A function asks for it with a parameter annotated `Context`; a `Routine` subclass reaches it through
+    `self`. It is valid until the attempt settles, in any thread the handler started.
+    """
+
+    __slots__ = (
+        "_cancelled",
+        "_emissions",
+        "_events",
+        "activation_id",
+        "attempt",
+        "flow_id",
+        "job_id",
+        "routine_id",
+        "state",
+    )
+
+    def __init__(
+        self,
+        flow_id: str,
+        job_id: str,
+        routine_id: str,
+        activation_id: int,
+        attempt: int,
+        events: frozenset[str],
+        state: dict[str, Any],
+        cancelled: Callable[[], bool],
+    ) -> None:
+        self.flow_id = flow_id
+        self.job_id = job_id
+        self.routine_id = routine_id
+        self.activation_id = activation_id
+        self.attempt = attempt
+        self.state = state
+        """What this routine keeps within this job; one dict, shared by all its activations."""
+        self._events = events
+        self._cancelled = cancelled
+        self._emissions: list[tuple[str, Any]] | None = []
+
+    def emit(self, event: str, value: Any = _NOTHING, /, **items: Any) -> None:
+        """Puts one value on an event; visible to others when this attempt settles, or at the next `yield`.
+
+        `emit(event, value)` emits that value, `emit(event, name=value, ...)` one mapping.
+        Raises `EmissionError` for an undeclared event, and after the attempt has settled.
+        """
+        if self._emissions is None:
+            raise EmissionError(
+                f"Flow {self.flow_id!r}, routine {self.routine_id!r}: emit({event!r}) came after the handler had "
+                "ended, so nothing can carry it. Emit before it returns; wait in it for what another thread finds."
+            )
+        if event not in self._events:
+            raise EmissionError(
+                f"Flow {self.flow_id!r}, routine {self.routine_id!r}: it declares no event {event!r}."
+                f"{nearest(event, self._events)} Declare it with events=[...] or define_event({event!r})."
+            )
+        if value is _NOTHING:
+            value = items or None
+        elif items:
+            raise EmissionError(
+                f"Flow {self.flow_id!r}, routine {self.routine_id!r}: emit({event!r}) got a value and named items. "
+                "One emission is one value: give either."
+            )
+        self._emissions.append((event, value))
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the job no longer wants this handler's outcome, so that it may return early."""
+        return self._cancelled()
+
+    def take_emissions(self) -> list[tuple[str, Any]]:
+        """What was emitted since the last call, for the driver."""
+        emissions = self._emissions or []
+        self._emissions = []
+        return emissions
+
+    def close(self) -> list[tuple[str, Any]]:
+        """As `take_emissions`, at the attempt's end: no emission is taken after it."""
+        emissions = self._emissions or []
+        self._emissions = None
+        return emissions
+
+
+current_context: ContextVar[Context] = ContextVar("routilux_context")
+"""The activation whose handler runs here; set by the drivers for routines that look at it."""

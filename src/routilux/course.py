@@ -1,0 +1,102 @@
+"""The course of one job: its machine, and what is shared by whoever runs the job and whoever watches it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeAlias
+
+from routilux.facts import Failure, FailureKind, JobStatus, Origin, Record, frames_of
+from routilux.machine.delivery import Activation
+from routilux.machine.machine import Machine
+
+Reader: TypeAlias = Callable[[Sequence[Record]], None]
+"""Is shown each batch of records once, oldest first."""
+
+BATCH = 1024
+"""How many records may wait to be read."""
+
+
+class Latch:
+    """Is set once. As `threading.Event`, but ten times cheaper to make, and each job needs one."""
+
+    __slots__ = ("_lock", "_set")
+
+    def __init__(self) -> None:
+        self._set = False
+        self._lock = threading.Lock()
+        self._lock.acquire()
+
+    def set(self) -> None:
+        """Lets everybody go on who waits."""
+        self._set = True
+        self._lock.release()
+
+    def is_set(self) -> bool:
+        """Whether it has been set."""
+        return self._set
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until it is set, at most `timeout` seconds; says whether it is."""
+        if not self._set and self._lock.acquire(timeout=-1 if timeout is None else max(0.0, timeout)):
+            self._lock.release()
+        return self._set
+
+
+class Course:
+    """One job under way. Only the thread whose turn it is touches the machine; anyone may look."""
+
+    def __init__(self, machine: Machine, origin: Origin, readers: Sequence[Reader], started_at: int) -> None:
+        self.machine = machine
+        self.origin = origin
+        self.states: dict[str, dict[str, Any]] = {}
+        """By routine: what it keeps within this job."""
+        self.started_at = started_at
+        self.ended_at: int | None = None
+        self.finished = Latch()
+        """Set once the job has ended for good and all has been read."""
+        self.unread: threading.Event | None = None
+        """Set when something left the flow, or the job ended, for the reader of a stream, if there is one."""
+        self.thread: int | None = None
+        """The thread that runs a sequential job."""
+        self.when_finished: list[Callable[[Course], None]] = []
+        self._readers = readers
+        self._reading = threading.Lock()
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job stands; it is over only when `finished` is set."""
+        status = self.machine.status
+        return JobStatus.RUNNING if status.terminal and self.ended_at is None else status
+
+    def read(self) -> None:
+        """Shows the readers what has been recorded since the last time."""
+        with self._reading:
+            records = self.machine.ledger.records
+            count = len(records)
+            if count:
+                batch = records[:count]
+                del records[:count]
+                for reader in self._readers:
+                    reader(batch)
+
+    def finish(self, moment: int, unclosed: Iterable[tuple[tuple[str, int, int], Exception]]) -> None:
+        """The machine is done: everybody who waits is told, once.
+
+        `unclosed` are the generators that raised when they were closed: routine, activation, attempt and error.
+        """
+        ledger = self.machine.ledger
+        for (routine_id, number, attempt), error in unclosed:
+            ledger.errors.append(Failure(routine_id, number, attempt, FailureKind.ERROR, error, frames_of(error)))
+            ledger.error_count += 1
+        self.ended_at = moment
+        self.read()
+        for told in self.when_finished:
+            told(self)
+        self.finished.set()
+        if self.unread is not None:
+            self.unread.set()
+
+    def is_over(self, activation: Activation) -> bool:
+        """Whether nobody wants the outcome of a running activation any more."""
+        return self.machine.end is not None or self.machine.running.get(activation[0]) is not activation

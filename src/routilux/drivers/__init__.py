@@ -1,0 +1,1 @@
+"""What runs handlers: one file for each way."""

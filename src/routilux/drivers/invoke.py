@@ -1,0 +1,123 @@
+"""Calls one handler and gives back what came of it, in whatever thread it is called.
+
+Knows an activation and its handler; neither the flow, nor what follows, nor who asked. This is where
+a user's exception becomes a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from types import GeneratorType
+from typing import Any, NamedTuple, TypeAlias
+
+from routilux.context import Context, current_context
+from routilux.errors import HandlerReturnError
+from routilux.facts import Emissions
+from routilux.guard import guarded
+from routilux.machine.delivery import Activation
+from routilux.machine.plan import Station
+from routilux.slots import OUTPUT
+
+
+Attempt: TypeAlias = tuple[str, int, int]
+"""Routine id, activation id, attempt."""
+
+
+class Outcome(NamedTuple):
+    """How an attempt ended, or how far a generator has got."""
+
+    emissions: Emissions
+    error: BaseException | None = None
+    more: bool = False
+    """Whether it is a generator that can be asked for another value."""
+
+
+class Invoker:
+    """Calls the handlers of one job, and keeps its generators while they are open."""
+
+    def __init__(
+        self, flow_id: str, job_id: str, states: dict[str, dict[str, Any]], is_over: Callable[[Activation], bool]
+    ) -> None:
+        """`is_over` tells whether nobody wants the outcome of an activation any more."""
+        self._flow_id = flow_id
+        self._job_id = job_id
+        self._states = states
+        self._is_over = is_over
+        self._generators: dict[Attempt, tuple[Generator[Any, Any, Any], Context | None]] = {}
+
+    def __call__(self, activation: Activation, skip: int = 0) -> Outcome:
+        """Calls the handler, or asks its open generator for the next value, passing over the first `skip`."""
+        number, station, arguments, _, _, attempt, _ = activation
+        identity = station.routine_id, number, attempt
+        generator, context = self._generators.pop(identity, (None, None))
+        if generator is None and station.needs_context:
+            context = self._context(activation)
+        token = None if context is None else current_context.set(context)
+        try:
+            if generator is None:
+                value = self._call(station, arguments, context)
+                if not station.is_generator:
+                    return Outcome(_with_value(context, value))
+                if not isinstance(value, GeneratorType):
+                    raise HandlerReturnError(
+                        f"Flow {self._flow_id!r}, routine {station.routine_id!r}: its handler is a generator function, "
+                        f"but calling it gave a {type(value).__name__}. Does a decorator run it?"
+                    )
+                generator = value
+                for _ in range(skip):
+                    next(generator)
+                    if context is not None:
+                        context.take_emissions()
+            value = next(generator)
+            self._generators[identity] = generator, context
+            return Outcome(_with_value(context, value, closes=False), more=True)
+        except StopIteration as stop:
+            if generator is None:
+                return Outcome((), stop)
+            return Outcome(_with_value(context, None))
+        except BaseException as error:
+            if context is not None:
+                context.close()
+            return Outcome((), error)
+        finally:
+            if token is not None:
+                current_context.reset(token)
+
+    def close(self) -> list[tuple[Attempt, Exception]]:
+        """Closes the generators that are still open; gives what that raised."""
+        failed = []
+        while self._generators:
+            identity, (generator, _) = self._generators.popitem()
+            _, error = guarded(generator.close)
+            if error is not None:
+                failed.append((identity, error))
+        return failed
+
+    def _call(self, station: Station, arguments: tuple[Any, ...], context: Context | None) -> Any:
+        if context is not None and station.context_name is not None:
+            return station.call(*arguments, **{station.context_name: context})
+        return station.call(*arguments)
+
+    def _context(self, activation: Activation) -> Context:
+        number, station, attempt = activation[0], activation[1], activation[5]
+        return Context(
+            self._flow_id,
+            self._job_id,
+            station.routine_id,
+            number,
+            attempt,
+            station.events,
+            self._states.setdefault(station.routine_id, {}),
+            lambda: self._is_over(activation),
+        )
+
+
+def _with_value(context: Context | None, value: Any, *, closes: bool = True) -> Emissions:
+    """What was emitted through the context, and then the value."""
+    emissions: list[tuple[str, Any]] = []
+    if context is not None:
+        emissions = context.close() if closes else context.take_emissions()
+    if value is not None:
+        emissions.append((OUTPUT, value))
+    return emissions
+

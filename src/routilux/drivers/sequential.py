@@ -1,0 +1,111 @@
+"""Sequential mode: one handler after another, in the thread that calls `run`.
+
+First emitted, first fired: the same flow and params give the same job, record by record.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+
+from routilux.course import BATCH, Course
+from routilux.drivers.invoke import Invoker
+from routilux.facts import Fact
+from routilux.machine.delivery import Activation
+from routilux.machine.step import apply
+from routilux.ports import Clock
+
+
+class SequentialDriver:
+    """Runs one job."""
+
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock) -> None:
+        self._course = course
+        self._machine = course.machine
+        self._invoker = invoker
+        self._clock = clock
+        self._inbox: queue.SimpleQueue[Fact] = queue.SimpleQueue()
+        self._posted: list[None] = []
+        """Not empty when there is something in the inbox; to look at it costs a tenth of asking the queue."""
+
+    def post(self, fact: Fact) -> None:
+        """Tells the job something, from any thread; it is heeded between two handlers."""
+        self._inbox.put(fact)
+        self._posted.append(None)
+
+    def run(self) -> None:
+        """Runs the job to its end, or, if it is streaming, until something has left the flow."""
+        machine, clock, inbox = self._machine, self._clock, self._inbox
+        self._course.thread = threading.get_ident()
+        while not machine.done:
+            self._burst()
+            self._posted.clear()
+            while not inbox.empty():
+                apply(machine, inbox.get())
+            due = machine.timers.next_due
+            if due is not None and due <= clock.now():
+                machine.ring(clock.now())
+            activation = machine.take(clock.now())
+            if activation is not None:
+                self._perform(activation)
+            elif machine.streaming and machine.delivery.left:
+                return
+            elif not machine.done:
+                self._course.read()
+                fact = clock.wait(inbox, machine.timers.next_due)
+                if fact is not None:
+                    apply(machine, fact)
+            if len(machine.ledger.records) >= BATCH:
+                self._course.read()
+
+    def _burst(self) -> None:
+        """Plain activations one after another, as long as nothing else asks for attention.
+
+        The hot path: what it does for one activation is all that stands between two handlers.
+        """
+        machine = self._machine
+        if machine.paused or machine.end is not None or machine.streaming:
+            return
+        ready, settled, failed = machine.ready, machine.settled, machine.failed
+        popleft, posted, now, timers = ready.popleft, self._posted, self._clock.now, machine.timers.heap
+        ended = now()
+        for _ in range(BATCH):
+            if not ready or posted or (timers and timers[0][0] <= ended):
+                break
+            activation = popleft()
+            station = activation[1]
+            if not station.plain:
+                ready.appendleft(activation)
+                break
+            began = now()
+            try:
+                value = station.call(*activation[2])
+            except Exception as error:
+                ended = now()
+                failed(activation, error, began, ended)
+            except BaseException as error:
+                self._broken_off(activation, error, began)
+            else:
+                ended = now()
+                settled(activation, value, began, ended)
+
+    def _perform(self, activation: Activation) -> None:
+        machine, clock = self._machine, self._clock
+        began = clock.now()
+        emissions, error, more = self._invoker(activation, machine.fan_outs.yields_of(activation[0]))
+        ended = clock.now()
+        machine.answered(activation[0], activation[5])
+        if error is None:
+            machine.emitted(activation, emissions, began, ended, more=more)
+        elif isinstance(error, Exception):
+            machine.failed(activation, error, began, ended)
+        else:
+            self._broken_off(activation, error, began)
+
+    def _broken_off(self, activation: Activation, error: BaseException, began: int) -> None:
+        """A handler was interrupted, or wants the program to end: the job ends, and the caller is told."""
+        if isinstance(error, KeyboardInterrupt):
+            self._machine.cancel("interrupted")
+            self._machine.discard(activation, None, began, self._clock.now(), 0)
+            raise error
+        self._machine.failed(activation, error, began, self._clock.now())

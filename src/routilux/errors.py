@@ -1,0 +1,118 @@
+"""Every error that Routilux raises of its own accord.
+
+One class for each thing that a caller can act on. The message names the flow, the routine and the
+slot where they are known, says what is wrong, and then what to do about it. A user's own exception
+is never wrapped: it is data, travels inside a `Failure`, and `Job.raise_for_status` raises it again.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RoutiluxError(Exception):
+    """What all errors of this package have in common."""
+
+
+class DefinitionError(RoutiluxError, ValueError):
+    """The flow, as it is defined, cannot run."""
+
+
+class DuplicateRoutineError(DefinitionError):
+    """Two routines of one flow have the same id."""
+
+
+class UnknownRoutineError(DefinitionError, LookupError):
+    """No routine of the flow has this id."""
+
+
+class UnknownPortError(DefinitionError, LookupError):
+    """A routine has no slot or event of this name."""
+
+
+class ConnectionMismatchError(DefinitionError):
+    """Two ports cannot be connected: the short form is ambiguous, or their types differ."""
+
+
+class UnfedSlotError(DefinitionError):
+    """A slot must be fed before its handler can fire, and nothing feeds it."""
+
+
+class SignatureError(DefinitionError):
+    """A handler's signature does not fit the slots it is given for."""
+
+
+class EntryParamsError(DefinitionError):
+    """The entry routine cannot take the `entry_params` it was given."""
+
+
+class SettingError(RoutiluxError, ValueError):
+    """A setting has a value that means nothing."""
+
+
+class FlowBusyError(RoutiluxError):
+    """A flow was changed while one of its jobs runs."""
+
+
+class EmissionError(RoutiluxError):
+    """Something was emitted that the routine does not declare, or outside its handler."""
+
+
+class HandlerInputError(RoutiluxError):
+    """What arrived in a slot cannot be handed to the handler, or its key cannot be read."""
+
+
+class HandlerReturnError(RoutiluxError):
+    """A handler returned what can only be a mistake: a generator or a coroutine never run."""
+
+
+class HandlerTimeoutError(RoutiluxError, TimeoutError):
+    """A handler ran longer than its routine allows."""
+
+
+class JobTimeoutError(RoutiluxError, TimeoutError):
+    """A job took longer than its `timeout`."""
+
+
+class JobCancelledError(RoutiluxError):
+    """The job was cancelled before it was done."""
+
+
+class ActivationLimitError(RoutiluxError):
+    """A job fired more activations than its `max_activations`."""
+
+
+class StrandedError(RoutiluxError):
+    """A strict flow ended with messages in slots whose partners never came."""
+
+
+class ParkedLimitError(RoutiluxError):
+    """More messages than `max_parked` wait in one slot for partners that do not come."""
+
+
+class ResultError(RoutiluxError, KeyError):
+    """There is no result of this name, or not exactly one."""
+
+    __str__ = Exception.__str__
+
+
+class UnfinishedJobError(RoutiluxError):
+    """Something was asked of a job that only a finished one can answer."""
+
+
+class SelfWaitError(RoutiluxError):
+    """A handler waits for the job that it is part of."""
+
+
+class UnreachableRoutineWarning(UserWarning):
+    """A routine of the flow cannot be reached from the entry."""
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """The end of an error message: the closest of the `known` names, or all of them."""
+    names = sorted(known)
+    close = difflib.get_close_matches(str(name), names, n=1)
+    if close:
+        return f" Did you mean {close[0]!r}?"
+    return f" Known: {', '.join(map(repr, names))}." if names else " There are none."

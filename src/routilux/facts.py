@@ -1,0 +1,197 @@
+"""What happened to a job, as plain values.
+
+A record is a bare tuple: one is made for every attempt of every activation, and a tuple costs a quarter
+of any object. Its layout is written here and nowhere else; whoever takes one apart names all its fields in
+one line. Moments are nanoseconds of the job's monotonic clock. A record never holds a payload, and so
+neither history nor tracker keeps one alive.
+"""
+
+from __future__ import annotations
+
+import enum
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, TypeAlias
+
+from routilux.guard import text_of
+
+
+class JobStatus(enum.StrEnum):
+    """Where a job stands; each member equals its lower-case name. The last three never change again."""
+
+    PENDING = enum.auto()
+    RUNNING = enum.auto()
+    PAUSED = enum.auto()
+    CANCELLING = enum.auto()
+    COMPLETED = enum.auto()
+    FAILED = enum.auto()
+    CANCELLED = enum.auto()
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the job is over."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELLED})
+
+
+class ActivationStatus(enum.StrEnum):
+    """How one attempt ended.
+
+    `YIELDED`: a generator gave one value and is not done. `RETRIED`: it failed and will be tried again.
+    `FAILED`: it failed for good, under Stop or Continue. `SKIPPED`: it failed for good, under Skip.
+    `CANCELLED`: it ended after its job was stopped, and what it emitted was dropped.
+    """
+
+    COMPLETED = enum.auto()
+    YIELDED = enum.auto()
+    RETRIED = enum.auto()
+    FAILED = enum.auto()
+    SKIPPED = enum.auto()
+    CANCELLED = enum.auto()
+
+
+class FailureKind(enum.StrEnum):
+    """What kind of failure it was: the handler raised, ran too long, or could not be given its input."""
+
+    ERROR = enum.auto()
+    TIMEOUT = enum.auto()
+    INPUT = enum.auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The job that a record belongs to, and how its clock relates to the wall clock."""
+
+    job_id: str
+    flow_id: str
+    epoch_offset_ns: int
+    """Add it to a moment of a record to get nanoseconds since the epoch."""
+
+
+Frame: TypeAlias = tuple[str, int, str]
+"""Of one level of a traceback: file, line number, function."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One failed attempt, as data. The exception's own traceback is kept only for a job's first failure."""
+
+    routine_id: str
+    activation_id: int
+    attempt: int
+    kind: FailureKind
+    error: BaseException
+    frames: tuple[Frame, ...] = ()
+    arguments: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What the handler was given; set only on what leaves by the `error` event."""
+
+    @property
+    def message(self) -> str:
+        """The exception's type and text, on one line."""
+        text = text_of(self.error)
+        name = type(self.error).__name__
+        return f"{name}: {text}" if text else name
+
+    def with_arguments(self, arguments: Mapping[str, Any]) -> Failure:
+        """The same failure with what the handler was given, as it leaves by the `error` event."""
+        return replace(self, arguments=arguments)
+
+    @property
+    def traceback(self) -> str:
+        """The traceback as text, with the source lines that can be found now."""
+        summary = traceback.StackSummary.from_list(
+            [traceback.FrameSummary(name, line, function) for name, line, function in self.frames]
+        )
+        return "".join(["Traceback (most recent call last):\n", *summary.format(), self.message, "\n"])
+
+    def __str__(self) -> str:
+        where = f" at {self.frames[-1][0]}:{self.frames[-1][1]}" if self.frames else ""
+        return f"{self.routine_id} (activation {self.activation_id}, attempt {self.attempt}): {self.message}{where}"
+
+
+def frames_of(error: BaseException) -> tuple[Frame, ...]:
+    """The levels of an exception's traceback as plain values, which keep no local variable alive."""
+    frames = []
+    level = error.__traceback__
+    while level is not None:
+        code = level.tb_frame.f_code
+        frames.append((code.co_filename, level.tb_lineno, code.co_name))
+        level = level.tb_next
+    return tuple(frames)
+
+
+Record: TypeAlias = tuple[
+    Origin,  # the job
+    int,  # activation id: the machine's counter, from 1
+    str,  # routine id
+    int,  # attempt, from 1
+    ActivationStatus,
+    int,  # cause: id of the activation whose emission completed the inputs; 0 for the entry
+    int,  # fired
+    int,  # begun
+    int,  # ended
+    int,  # worker, from 0
+    Failure | None,
+]
+
+
+Emissions: TypeAlias = Sequence[tuple[str, Any]]
+"""What an attempt emitted: events and values, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The job begins: the first message of each slot of its entry."""
+
+    moment: int
+    messages: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A driver had room and took what the machine gave it to run."""
+
+    moment: int
+
+
+class Settled(NamedTuple):
+    """An attempt ended, or, with `more`, a generator gave one value and can be asked for another."""
+
+    activation_id: int
+    attempt: int
+    began: int
+    ended: int
+    worker: int = 0
+    emissions: Emissions = ()
+    error: BaseException | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rang:
+    """The moment came for which the machine wanted to be woken."""
+
+    moment: int
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """Somebody asked that nothing more starts for now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """Somebody took the pause back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """Somebody asked that the job ends."""
+
+    reason: str
+
+
+Fact: TypeAlias = Started | Taken | Settled | Rang | Paused | Resumed | Cancelled

@@ -1,0 +1,239 @@
+"""The definition of a flow: its routines and the connections between them.
+
+A definition knows nothing of jobs, threads, time or modes. What can be known to be wrong with one thing
+alone is refused when it is added; what only the whole shows is refused by `checks` before a job starts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias, Unpack, overload
+
+from routilux import hints
+from routilux.errors import (
+    ConnectionMismatchError,
+    DefinitionError,
+    DuplicateRoutineError,
+    FlowBusyError,
+    UnknownPortError,
+    UnknownRoutineError,
+    nearest,
+)
+from routilux.firing import AllSlots, Keyed
+from routilux.options import OptionArguments, Options
+from routilux.routine import Routine, routine
+from routilux.slots import ERROR, Event, Slot
+
+RoutineLike: TypeAlias = Routine | type[Routine] | Callable[..., Any]
+"""A routine, a `Routine` subclass that needs no arguments, or a plain function."""
+
+Field: TypeAlias = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An arrow from an event to a slot; with `field` it carries only that part of what is emitted."""
+
+    source: str
+    event: str
+    target: str
+    slot: str
+    field: Field | None = None
+
+    def __str__(self) -> str:
+        field = "" if self.field is None else f" [{self.field!r}]"
+        return f"{self.source}.{self.event}{field} -> {self.target}.{self.slot}"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A routine in a flow: the definition and the options that hold for it here."""
+
+    id: str
+    routine: Routine
+    options: Options
+
+
+class FlowDefinition:
+    """Routines and connections, and the questions one may ask about them."""
+
+    def __init__(self, flow_id: str) -> None:
+        if not isinstance(flow_id, str) or not flow_id:
+            raise DefinitionError(f"flow_id must be a text that is not empty, not {flow_id!r}.")
+        self.flow_id = flow_id
+        self._members: dict[str, Member] = {}
+        self._connections: list[Connection] = []
+        self._version = 0
+
+    @property
+    def routines(self) -> Mapping[str, Member]:
+        """The routines by id, in the order in which they were added."""
+        return dict(self._members)
+
+    @property
+    def connections(self) -> tuple[Connection, ...]:
+        """The connections, in the order in which they were made."""
+        return tuple(self._connections)
+
+    def add_routine(
+        self, added: RoutineLike, routine_id: str | None = None, /, **options: Unpack[OptionArguments]
+    ) -> str:
+        """Adds a routine and gives its id, which defaults to the function's or class's name.
+
+        The options override those that the routine was defined with, for this place in this flow.
+        """
+        self._check_idle("add_routine")
+        definition = self._routine_of(added)
+        identity = definition.name if routine_id is None else routine_id
+        if not isinstance(identity, str) or not identity:
+            raise DefinitionError(f"Flow {self.flow_id!r}: a routine's id must be a text, not {identity!r}.")
+        if identity in self._members:
+            raise DuplicateRoutineError(
+                f"Flow {self.flow_id!r} has a routine {identity!r} already. Give this one an id of its own: "
+                f'add_routine(..., "{identity}_2").'
+            )
+        if not definition.handlers:
+            raise DefinitionError(
+                f"Flow {self.flow_id!r}, routine {identity!r}: it has no handler, so nothing could ever run. "
+                "Give it one with define_slot(name, handler=...) in __init__."
+            )
+        self._members[identity] = Member(identity, definition, definition.options.updated(options))
+        self._version += 1
+        return identity
+
+    @overload
+    def connect(self, source: str | RoutineLike, target: str | RoutineLike, /, *, field: Field | None = ...) -> None: ...
+    @overload
+    def connect(
+        self, source: str | RoutineLike, event: str, target: str | RoutineLike, slot: str, /, *, field: Field | None = ...
+    ) -> None: ...
+    def connect(self, *ends: Any, field: Field | None = None) -> None:
+        """Connects an event to a slot: `connect("a", "output", "b", "x")`.
+
+        `connect("a", "b")` is enough where `a` has one event and `b` one slot (or one without a default).
+        With `field` the connection carries that item (of a mapping), position or attribute of each emission.
+        """
+        self._check_idle("connect")
+        if len(ends) not in (2, 4):
+            raise DefinitionError(
+                f"Flow {self.flow_id!r}: connect takes a source and a target, or source, event, target, slot; "
+                f"it got {len(ends)} names."
+            )
+        source = self._id_of(ends[0])
+        target = self._id_of(ends[-1] if len(ends) == 2 else ends[2])
+        event = self._sole_event(source, target) if len(ends) == 2 else self._event(source, ends[1])
+        slot = self._sole_slot(source, target) if len(ends) == 2 else self._slot(target, ends[3])
+        connection = Connection(source, event.name, target, slot.name, field)
+        if connection in self._connections:
+            raise DefinitionError(f"Flow {self.flow_id!r}: {connection} is connected already.")
+        self._check_types(connection, event, slot)
+        self._connections.append(connection)
+        self._version += 1
+
+    def chain(self, *steps: str | RoutineLike) -> None:
+        """Connects routines one after another; adds those that are not in the flow yet."""
+        for step in steps:
+            if not isinstance(step, str) and not self._ids_of(step):
+                self.add_routine(step)
+        for source, target in zip(steps, steps[1:], strict=False):
+            self.connect(source, target)
+
+    def _routine_of(self, added: RoutineLike) -> Routine:
+        if isinstance(added, Routine):
+            return added
+        if isinstance(added, type) and issubclass(added, Routine):
+            return added()
+        if not callable(added):
+            raise DefinitionError(
+                f"Flow {self.flow_id!r}: {added!r} is no routine. Add a function, or an instance of a Routine subclass."
+            )
+        return routine(added)
+
+    def _ids_of(self, step: RoutineLike) -> list[str]:
+        return [
+            member.id
+            for member in self._members.values()
+            if step in (member.routine, getattr(member.routine, "__wrapped__", None), type(member.routine))
+        ]
+
+    def _id_of(self, end: str | RoutineLike) -> str:
+        if isinstance(end, str):
+            if end not in self._members:
+                raise UnknownRoutineError(f"Flow {self.flow_id!r} has no routine {end!r}.{nearest(end, self._members)}")
+            return end
+        ids = self._ids_of(end)
+        if len(ids) != 1:
+            problem = f"was added as {', '.join(ids)}; say which" if ids else "was not added; use add_routine first"
+            raise UnknownRoutineError(f"Flow {self.flow_id!r}: {end!r} {problem}.")
+        return ids[0]
+
+    def _event(self, source: str, name: str) -> Event:
+        events = self._members[source].routine.events
+        if name == ERROR:
+            return Event(ERROR)
+        if name not in events:
+            raise UnknownPortError(
+                f"Flow {self.flow_id!r}, routine {source!r}: it has no event {name!r}.{nearest(name, [*events, ERROR])}"
+            )
+        return events[name]
+
+    def _slot(self, target: str, name: str) -> Slot:
+        slots = self._members[target].routine.slots
+        if name not in slots:
+            raise UnknownPortError(
+                f"Flow {self.flow_id!r}, routine {target!r}: it has no slot {name!r}.{nearest(name, slots)}"
+            )
+        return slots[name]
+
+    def _sole_event(self, source: str, target: str) -> Event:
+        events = self._members[source].routine.events
+        if len(events) == 1:
+            return next(iter(events.values()))
+        names = ", ".join(map(repr, events)) or "none"
+        raise ConnectionMismatchError(
+            f"Flow {self.flow_id!r}: connect({source!r}, {target!r}) is ambiguous, because {source!r} has "
+            f"{len(events)} events ({names}). Write connect({source!r}, EVENT, {target!r}, SLOT)."
+        )
+
+    def _sole_slot(self, source: str, target: str) -> Slot:
+        slots = list(self._members[target].routine.slots.values())
+        for candidates in (slots, [slot for slot in slots if slot.required]):
+            if len(candidates) == 1:
+                return candidates[0]
+        names = ", ".join(repr(slot.name) for slot in slots) or "none"
+        raise ConnectionMismatchError(
+            f"Flow {self.flow_id!r}: connect({source!r}, {target!r}) is ambiguous, because {target!r} has "
+            f"{len(slots)} slots ({names}). Write connect({source!r}, EVENT, {target!r}, SLOT)."
+        )
+
+    def _check_types(self, connection: Connection, event: Event, slot: Slot) -> None:
+        handler = next(
+            one for one in self._members[connection.target].routine.handlers if slot in one.slots
+        )
+        taken = slot.annotation
+        if not isinstance(handler.rule, (AllSlots, Keyed)):
+            taken = hints.list_item_of(taken)
+        if connection.field is None and not hints.fits(event.annotation, taken):
+            raise ConnectionMismatchError(
+                f"Flow {self.flow_id!r}: {connection} does not fit: {connection.event!r} gives "
+                f"{hints.name_of(event.annotation)}, and {connection.slot!r} takes {hints.name_of(taken)}. "
+                "Convert in between, correct an annotation, or carry one field of it with field=..."
+            )
+        if not handler.signature.parameters and not handler.signature.takes_any_name:
+            raise ConnectionMismatchError(
+                f"Flow {self.flow_id!r}: {connection} cannot deliver, because the handler of {connection.slot!r} takes "
+                "no parameter. Give it one."
+            )
+
+    def _check_idle(self, change: str) -> None:
+        jobs = self._jobs_under_way()
+        if jobs:
+            raise FlowBusyError(
+                f"Flow {self.flow_id!r}: {change} would change the flow under {jobs} running job{'s' * (jobs > 1)}. "
+                "Wait for the end, or build another flow."
+            )
+
+    def _jobs_under_way(self) -> int:
+        """How many jobs rely on the definition now; a mere definition has none."""
+        return 0

@@ -1,0 +1,23 @@
+"""Calls user code that is not a handler: join keys, retry predicates, the `str` of an exception.
+
+What it raises comes back as a value, so it can fail one activation and never the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def guarded(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
+    """The function's value and `None`, or `None` and what it raised."""
+    try:
+        return function(*arguments), None
+    except Exception as error:
+        return None, error
+
+
+def text_of(error: BaseException) -> str:
+    """`str(error)`, also for an exception that cannot be printed."""
+    text, broken = guarded(str, error)
+    return f"<str() of it raised {type(broken).__name__}>" if broken is not None else text

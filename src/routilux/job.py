@@ -1,0 +1,134 @@
+"""One execution of a flow, as its user sees and steers it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from routilux.course import Course
+from routilux.errors import UnfinishedJobError
+from routilux.facts import Cancelled, Failure, JobStatus, Paused, Resumed
+from routilux.machine.stranded import stranded
+from routilux.modes import Mode
+from routilux.ports import Clock
+from routilux.results import Results
+from routilux.tracking.history import Counts, History
+from routilux.tracking.records import ExecutionRecord
+from routilux.waiting import Waiting, waiting
+
+logger = logging.getLogger("routilux")
+
+
+class Job:
+    """A running or finished job."""
+
+    def __init__(self, course: Course, mode: Mode, history: History, clock: Clock) -> None:
+        self._course = course
+        self._mode = mode
+        self._history = history
+        self._clock = clock
+        self._results = Results(course.machine.delivery.left)
+
+    @property
+    def job_id(self) -> str:
+        """Its name, different for every job."""
+        return self._course.origin.job_id
+
+    @property
+    def flow_id(self) -> str:
+        """The flow it is an execution of."""
+        return self._course.origin.flow_id
+
+    @property
+    def status(self) -> JobStatus:
+        """Where it stands; `completed`, `failed` and `cancelled` never change again."""
+        return self._course.status
+
+    @property
+    def results(self) -> Results:
+        """By routine id: what left the flow there, in order."""
+        return self._results
+
+    @property
+    def result(self) -> Any:
+        """The one value that left the flow; raises `ResultError` if it is not exactly one."""
+        return self._results.only()
+
+    @property
+    def errors(self) -> list[Failure]:
+        """The failures that no retry mended, the last `max_history_size` of them; `error_count` counts all."""
+        return list(self._course.machine.ledger.errors)
+
+    @property
+    def error_count(self) -> int:
+        """How many activations failed for good."""
+        return self._course.machine.ledger.error_count
+
+    @property
+    def late_outcomes(self) -> int:
+        """How many handlers returned after their timeout, and were ignored."""
+        return self._course.machine.ledger.late
+
+    @property
+    def history(self) -> Sequence[ExecutionRecord]:
+        """A record of each attempt, oldest first, as many as the history's limits keep."""
+        self._course.read()
+        return self._history
+
+    @property
+    def counts(self) -> Mapping[str, Counts]:
+        """By routine id: how many activations ended in which way, all of them, also those the history dropped."""
+        self._course.read()
+        return self._history.counts
+
+    @property
+    def duration(self) -> float:
+        """Seconds from its start to its end, or until now."""
+        ended = self._course.ended_at
+        return ((self._clock.now() if ended is None else ended) - self._course.started_at) / 1e9
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits until the job is over, at most `timeout` seconds; says whether it is."""
+        return self._mode.wait(timeout)
+
+    def pause(self) -> None:
+        """Starts nothing more until `resume`; handlers that run go on, and what they emit is kept."""
+        self._mode.post(Paused())
+
+    def resume(self) -> None:
+        """Goes on after `pause`."""
+        self._mode.post(Resumed())
+
+    def cancel(self, reason: str = "cancel() was called") -> None:
+        """Starts nothing more; the job is over once the handlers that run have returned. Does not wait."""
+        self._mode.post(Cancelled(reason))
+
+    def raise_for_status(self) -> Job:
+        """Raises what failed the job, as the handler raised it, or that it was cancelled; gives the job otherwise."""
+        if not self.status.terminal:
+            raise UnfinishedJobError(f"Job {self.job_id} of flow {self.flow_id!r} is {self.status}. Call wait() first.")
+        if self.status is not JobStatus.COMPLETED and self._course.machine.cause_of_end is not None:
+            raise self._course.machine.cause_of_end
+        return self
+
+    def waiting(self) -> list[Waiting]:
+        """For each thing of the job that does not run: which routine it is, and why."""
+        return waiting(self._course.machine, self._clock.now(), self._mode.workers)
+
+    @property
+    def stranded(self) -> list[str]:
+        """Of a finished job: the messages left in slots whose partners never came, in words."""
+        machine = self._course.machine
+        return list(stranded(machine.plan, machine.delivery).values()) if self.status.terminal else []
+
+    def __repr__(self) -> str:
+        return f"<Job {self.job_id} of {self.flow_id!r}: {self.status}>"
+
+
+def report_stranded(course: Course) -> None:
+    """Says once, in the log, what a completed job left waiting."""
+    machine = course.machine
+    if machine.end is None:
+        for text in stranded(machine.plan, machine.delivery).values():
+            logger.warning("Flow %r, job %s: %s.", course.origin.flow_id, course.origin.job_id, text)

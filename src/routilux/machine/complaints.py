@@ -1,0 +1,58 @@
+"""What a machine says of handlers that return what they should not, or take too long."""
+
+from __future__ import annotations
+
+from types import CoroutineType, GeneratorType
+from typing import Any
+
+from routilux.errors import HandlerReturnError, HandlerTimeoutError, JobTimeoutError
+from routilux.machine.plan import Station
+from routilux.slots import OUTPUT
+
+MISTAKES = frozenset({GeneratorType, CoroutineType})
+"""What a handler can only return by mistake: something that has not been run."""
+
+
+def mistake_in(flow_id: str, station: Station, value: Any) -> HandlerReturnError:
+    """What is wrong with a value that was not run, or that has no event to go out on."""
+    where = f"Flow {flow_id!r}, routine {station.routine_id!r}"
+    if value.__class__ is GeneratorType:
+        return HandlerReturnError(
+            f"{where}: its handler returned a generator that nobody runs. Write `yield from` it, or return a list."
+        )
+    if value.__class__ is CoroutineType:
+        value.close()
+        return HandlerReturnError(
+            f"{where}: its handler returned a coroutine that nobody awaits. Run it inside the handler, or make the "
+            "handler a plain function."
+        )
+    return HandlerReturnError(
+        f"{where}: its handler returned a value, and the routine declares no event {OUTPUT!r} for it. Declare it, "
+        "or emit on one of the declared events."
+    )
+
+
+def handler_timeout(flow_id: str, station: Station) -> HandlerTimeoutError:
+    """The failure of an attempt that took too long."""
+    return HandlerTimeoutError(
+        f"Flow {flow_id!r}, routine {station.routine_id!r}: its handler ran longer than its timeout of "
+        f"{(station.timeout_ns or 0) / 1e9:g} s. What it still returns is dropped; a thread cannot be stopped."
+    )
+
+
+def job_timeout(flow_id: str, job_id: str, seconds: float) -> JobTimeoutError:
+    """The failure of a job that took too long."""
+    return JobTimeoutError(
+        f"Flow {flow_id!r}, job {job_id}: it took longer than its timeout of {seconds:g} s. "
+        "job.waiting() says at any time what a job waits for."
+    )
+
+
+def stop_iteration(flow_id: str, station: Station, stop: StopIteration) -> RuntimeError:
+    """What stands for a StopIteration, which would silently end whatever loop it is raised in next."""
+    error = RuntimeError(
+        f"Flow {flow_id!r}, routine {station.routine_id!r}: its handler raised StopIteration, as next() does on an "
+        "empty iterator. Give next() a default."
+    )
+    error.__cause__ = stop
+    return error.with_traceback(stop.__traceback__)

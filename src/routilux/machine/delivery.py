@@ -1,0 +1,293 @@
+"""Delivery: where emissions go, and what fires when they arrive.
+
+Holds what waits in one job: messages in gates, scopes, and activations that are ready. It decides nothing
+about failures: what goes wrong on the way is left in `misfires` and `trouble` for the machine.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any, NamedTuple, TypeAlias
+
+from routilux.errors import ActivationLimitError, ParkedLimitError
+from routilux.firing import Collect, First
+from routilux.guard import guarded
+from routilux.machine.gates import Firing, Gate, Message, make_gate
+from routilux.machine.plan import Plan, Station, Target
+from routilux.machine.scopes import Place, Scope, common, opened_by
+
+Activation: TypeAlias = tuple[
+    int,  # id: counted from 1
+    Station,
+    tuple[Any, ...],  # arguments
+    int,  # cause: id of the activation whose emission completed the inputs; 0 for the entry
+    int,  # fired: moment
+    int,  # attempt, from 1
+    Place | None,  # in flows that gather: the scope it is live in
+]
+"""One firing of one handler; a bare tuple, because making one is most of what a firing costs."""
+
+
+NO_LIMIT = 1 << 60
+
+
+class Misfire(NamedTuple):
+    """A message that could not be handed on: the target's rule or field could not be read of it."""
+
+    station: Station
+    error: Exception
+    cause: int
+    place: Place | None
+
+
+class Lane:
+    """How many activations of a limited routine may still begin, and those that wait for it."""
+
+    __slots__ = ("free", "waiting")
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self.waiting: deque[Activation] = deque()
+
+
+class Delivery:
+    """Takes emissions to the slots they are connected to, and fires what then can fire."""
+
+    __slots__ = (
+        "_gates",
+        "_max_parked",
+        "_plan",
+        "lanes",
+        "left",
+        "max_activations",
+        "misfires",
+        "new_batches",
+        "ready",
+        "fired",
+        "root",
+        "trouble",
+    )
+
+    def __init__(self, plan: Plan, max_activations: int | None, max_parked: int | None) -> None:
+        self._plan = plan
+        self._gates: dict[int, Gate] = {station.index: make_gate(station) for station in plan.flushing}
+        self._max_parked = max_parked
+        self.max_activations = NO_LIMIT if max_activations is None else max_activations
+        self.ready: deque[Activation] = deque()
+        self.fired = 0
+        """How many activations have fired; the last one's id."""
+        self.lanes: dict[str, Lane] = {
+            station.routine_id: Lane(station.limit) for station in plan.stations if station.limit is not None
+        }
+        self.left: deque[tuple[str, str, Any]] = deque()
+        """What left the flow: routine id, event, value."""
+        self.misfires: list[Misfire] = []
+        self.trouble: ActivationLimitError | ParkedLimitError | None = None
+        """What makes it impossible to go on."""
+        self.new_batches: list[Gate] = []
+        """The gates whose first message of a batch just came, so that a timer may be set."""
+        self.root: Place | None = (Scope(None, 0, None), ()) if plan.scoped else None
+
+    @property
+    def gates(self) -> list[Gate]:
+        """The gates that something was put into, and all that flush."""
+        return list(self._gates.values())
+
+    def gate_of(self, station: Station) -> Gate:
+        """The gate of a station."""
+        gate = self._gates.get(station.index)
+        if gate is None:
+            gate = self._gates[station.index] = make_gate(station)
+        return gate
+
+    def emit(self, station: Station, event: str, value: Any, cause: int, place: Place | None, moment: int) -> None:
+        """Takes one emission to all that it is connected to; what is connected to nothing leaves the flow."""
+        targets = station.outputs[event]
+        if not targets:
+            self.left.append((station.routine_id, event, value))
+        for number, target in enumerate(targets):
+            if place is None and target.easy and self.fired < self.max_activations:
+                self.fired += 1
+                self.ready.append((self.fired, target.station, (value,), cause, moment, 1, None))
+                continue
+            there = place
+            if place is not None and len(targets) > 1:
+                there = place[0], (*place[1], number)
+            self._deliver(target, value, cause, there, moment)
+
+    def begin(self, station: Station, messages: dict[str, Any], moment: int) -> None:
+        """Fires the entry with its first messages; one whose rule wants a list waits with them for more."""
+        if not station.rule.single_slot:
+            arguments = tuple(messages.get(name, station.defaults.get(name)) for name in station.names)
+            self.fire(station, arguments, 0, self.root, moment)
+            again = len(station.holds) < len(station.names)
+            messages = {name: value for name, value in messages.items() if again and name in station.holds}
+        for name, value in messages.items():
+            self._put(station, station.names.index(name), value, 0, self.root, moment)
+
+    def fire(self, station: Station, arguments: tuple[Any, ...], cause: int, place: Place | None, moment: int) -> None:
+        """Makes an activation; it is ready at once, or waits for its routine's lane."""
+        number = self.fired + 1
+        if number > self.max_activations:
+            self.trouble = ActivationLimitError(
+                f"Flow {self._plan.flow_id!r}, routine {station.routine_id!r}: activation number {number} is more than "
+                f"max_activations={self.max_activations}. Does a cycle never end? Raise the limit if it is meant."
+            )
+            return
+        self.fired = number
+        if place is not None:
+            place[0].live += 1
+        self.admit((number, station, arguments, cause, moment, 1, place))
+
+    def admit(self, activation: Activation) -> None:
+        """Lets an activation begin, as soon as its routine's limit allows."""
+        station = activation[1]
+        if station.limit is None:
+            self.ready.append(activation)
+            return
+        lane = self.lanes[station.routine_id]
+        if lane.free:
+            lane.free -= 1
+            self.ready.append(activation)
+        else:
+            lane.waiting.append(activation)
+
+    def vacate(self, station: Station) -> None:
+        """Gives back what an activation of a limited routine held, to the one that waited longest."""
+        lane = self.lanes[station.routine_id]
+        if lane.waiting:
+            self.ready.append(lane.waiting.popleft())
+        else:
+            lane.free += 1
+
+    def flush_one(self, moment: int) -> bool:
+        """Hands over what one station has although more could have come, the most upstream first.
+
+        For the moment when nothing else can run. Gives whether there was such a station.
+        """
+        if not self._gates:
+            return False
+        flushing = [gate.station for gate in self._gates.values() if gate.wants_flush]
+        scopes = self._stuck_scopes()
+        first = min(flushing, key=lambda station: (station.rank, station.index), default=None)
+        if scopes:
+            deepest = max(scopes, key=lambda scope: scope.depth)
+            closing = min(station.rank for station in self._plan.closers[deepest.opener or ""])
+            if first is None or closing <= first.rank:
+                self._hand_over(deepest, moment)
+                return True
+        if first is None:
+            return False
+        self.flush(self._gates[first.index], moment)
+        return True
+
+    def flush(self, gate: Gate, moment: int) -> None:
+        """Hands over what a gate has, though its rule is not met."""
+        firing = gate.flush()
+        if firing is not None:
+            self._let_through(gate.station, firing, firing.last_cause, moment)
+
+    def leave(self, place: Place, moment: int) -> None:
+        """One thing less is live in a scope; a scope in which nothing is hands over what was gathered of it."""
+        scope = place[0]
+        scope.live -= 1
+        if not scope.live and scope.outer is not None:
+            self._hand_over(scope, moment)
+            self.leave(scope.outer, moment)
+
+    def drop(self) -> None:
+        """Forgets all that waits: the job is over."""
+        self.ready.clear()
+        self._gates.clear()
+        self.misfires.clear()
+        for lane in self.lanes.values():
+            lane.waiting.clear()
+
+    def _deliver(self, target: Target, value: Any, cause: int, place: Place | None, moment: int) -> None:
+        station = target.station
+        if target.read is not None:
+            value, broken = guarded(target.read, value)
+            if broken is not None:
+                broken.add_note(f"On the connection {target.source} -> {station.routine_id}.{target.slot}.")
+                self.misfires.append(Misfire(station, broken, cause, place))
+                return
+        if station.closes is not None and place is not None:
+            self._gather(station, value, cause, place, moment)
+        elif station.direct:
+            self.fire(station, (value,), cause, place, moment)
+        else:
+            self._put(station, target.position, value, cause, place, moment)
+
+    def _put(self, station: Station, position: int, value: Any, cause: int, place: Place | None, moment: int) -> None:
+        gate = self.gate_of(station)
+        if gate.hoards and not station.holds:
+            gate.hoard(value)
+            return
+        fresh = gate.flushes and not gate.wants_flush
+        broken = gate.put(position, Message(value, cause, place))
+        if broken is not None:
+            broken.add_note(f"Reading the key of a message in slot {station.names[position]!r}.")
+            self.misfires.append(Misfire(station, broken, cause, place))
+            return
+        if place is not None and station.names[position] not in station.holds and not isinstance(station.rule, Collect):
+            place[0].live += 1
+        while (firing := gate.take()) is not None:
+            self._let_through(station, firing, cause, moment)
+        if fresh and gate.wants_flush:
+            self.new_batches.append(gate)
+        self._check_parked(gate, position)
+
+    def _check_parked(self, gate: Gate, position: int) -> None:
+        waiting = 0 if gate.flushes else gate.parked().get(position, 0)
+        if self._max_parked is not None and waiting > self._max_parked:
+            names = gate.station.names
+            lacking = ", ".join(repr(names[one]) for one in gate.lacking) or "the same key"
+            self.trouble = ParkedLimitError(
+                f"Flow {self._plan.flow_id!r}, routine {gate.station.routine_id!r}: {waiting} messages wait in slot "
+                f"{names[position]!r} for {lacking}; max_parked={self._max_parked}. Feed the other slot as often, "
+                "give it hold, or raise max_parked."
+            )
+
+    def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:
+        places = [message.place for message in firing.consumed if message.place is not None]
+        if not places or isinstance(station.rule, Collect):
+            self.fire(station, firing.arguments, cause, self.root, moment)
+            return
+        self.fire(station, firing.arguments, cause, common(places), moment)
+        for place in places:
+            self.leave(place, moment)
+
+    def _gather(self, station: Station, value: Any, cause: int, place: Place, moment: int) -> None:
+        assert station.closes is not None
+        scope = opened_by(place[0], station.closes)
+        if station.index in scope.served:
+            return
+        buffer = scope.buffers.setdefault(station.index, [])
+        buffer.append((place[1], len(buffer), value, cause))
+        if isinstance(station.rule, First) and len(buffer) == station.rule.count:
+            self._serve(station, scope, moment)
+
+    def _hand_over(self, scope: Scope, moment: int) -> None:
+        for station in self._plan.closers[scope.opener or ""]:
+            if station.index not in scope.served:
+                self._serve(station, scope, moment)
+
+    def _serve(self, station: Station, scope: Scope, moment: int) -> None:
+        scope.served.add(station.index)
+        items = scope.buffers.pop(station.index, [])
+        if not isinstance(station.rule, First):
+            items.sort(key=lambda item: item[:2])
+        cause = max((item[3] for item in items), default=scope.number)
+        self.fire(station, ([item[2] for item in items],), cause, scope.outer, moment)
+
+    def _stuck_scopes(self) -> list[Scope]:
+        """The open scopes in which nothing is live but messages whose partners did not come."""
+        found: dict[Scope, None] = {}
+        for gate in self._gates.values():
+            for message in gate.messages():
+                scope = message.place[0] if message.place is not None else None
+                while scope is not None and scope.outer is not None:
+                    if any(station.index not in scope.served for station in self._plan.closers[scope.opener or ""]):
+                        found[scope] = None
+                    scope = scope.outer[0]
+        return list(found)

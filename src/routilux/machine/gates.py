@@ -1,0 +1,268 @@
+"""Gates: where the messages of one job wait at one station until its firing rule is met.
+
+A gate is put into and taken from; it knows neither the job nor the clock nor who sent a message.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from routilux.firing import Batch, Collect, Keyed
+from routilux.guard import guarded
+from routilux.machine.plan import Station
+from routilux.machine.scopes import Place
+
+
+class Message(NamedTuple):
+    """A value that waits in a slot: who emitted it, and its place in a fan-out, if the flow has any."""
+
+    value: Any
+    cause: int
+    place: Place | None
+
+
+class Firing(NamedTuple):
+    """What a gate lets through: the arguments of one activation, and the messages it consumed for them."""
+
+    arguments: tuple[Any, ...]
+    consumed: Sequence[Message]
+
+    @property
+    def last_cause(self) -> int:
+        """The activation whose message came last; 0 where there is none."""
+        return self.consumed[-1].cause if self.consumed else 0
+
+
+class Gate(ABC):
+    """The messages that wait at one station."""
+
+    flushes = False
+    """Whether it hands over what it has when nothing else of the job can run."""
+    hoards = False
+    """Whether it only ever hands over then, so that `hoard` is all that need be done with a message."""
+
+    def __init__(self, station: Station) -> None:
+        self.station = station
+        self.generation = 0
+        """Counts what was let through, so that a timer can tell that it is too late."""
+        self.held: dict[int, Any] = {}
+        """By slot position: the message of each slot that keeps its last one."""
+        self._open = len(station.holds)
+
+    def put(self, position: int, message: Message) -> Exception | None:
+        """Adds a message to a slot; gives what the rule's own code raised about it, which is then not kept."""
+        if self.station.names[position] in self.station.holds:
+            self._open -= position not in self.held
+            self.held[position] = message.value
+            return None
+        return self._put(position, message)
+
+    def take(self) -> Firing | None:
+        """The next activation's messages, if the rule is met."""
+        if self._open:
+            return None
+        firing = self._take()
+        self.generation += firing is not None
+        return firing
+
+    def flush(self) -> Firing | None:
+        """What there is, though the rule is not met; only for gates that flush."""
+        return None
+
+    @property
+    def wants_flush(self) -> bool:
+        """Whether `flush` would give something."""
+        return False
+
+    def hoard(self, value: Any) -> None:
+        """Keeps a value; only for gates that hoard."""
+
+    @abstractmethod
+    def _put(self, position: int, message: Message) -> Exception | None: ...
+
+    @abstractmethod
+    def _take(self) -> Firing | None: ...
+
+    @abstractmethod
+    def parked(self) -> dict[int, int]:
+        """By slot position: how many messages wait there; all slots that fire, also the empty ones."""
+
+    @abstractmethod
+    def messages(self) -> list[Message]:
+        """What waits here and is live in its scope."""
+
+    @property
+    def lacking(self) -> list[int]:
+        """The positions of the slots that keep it from firing: empty ones, and held ones never filled."""
+        names, holds = self.station.names, self.station.holds
+        unfilled = [p for p, name in enumerate(names) if name in holds and p not in self.held]
+        return unfilled + [position for position, count in self.parked().items() if not count]
+
+    def _triggers(self) -> list[int]:
+        names, holds = self.station.names, self.station.holds
+        return [position for position, name in enumerate(names) if name not in holds]
+
+    def _list_firing(self, messages: Sequence[Message]) -> Firing:
+        """A firing that hands over one list, beside what is held."""
+        values = [message.value for message in messages]
+        arguments = tuple(self.held.get(position, values) for position in range(len(self.station.names)))
+        return Firing(arguments, messages)
+
+
+class AllGate(Gate):
+    """One message of every slot, in arrival order."""
+
+    def __init__(self, station: Station) -> None:
+        super().__init__(station)
+        self._queues: dict[int, deque[Message]] = {position: deque() for position in self._triggers()}
+
+    def _put(self, position: int, message: Message) -> None:
+        self._queues[position].append(message)
+
+    def _take(self) -> Firing | None:
+        if not self._queues or not all(self._queues.values()):
+            return None
+        consumed = {position: queue.popleft() for position, queue in self._queues.items()}
+        arguments = tuple(
+            consumed[position].value if position in consumed else self.held[position]
+            for position in range(len(self.station.names))
+        )
+        return Firing(arguments, tuple(consumed.values()))
+
+    def parked(self) -> dict[int, int]:
+        return {position: len(queue) for position, queue in self._queues.items()}
+
+    def messages(self) -> list[Message]:
+        return [message for queue in self._queues.values() for message in queue]
+
+
+class KeyedGate(Gate):
+    """One message of every slot, all with the same key."""
+
+    def __init__(self, station: Station) -> None:
+        super().__init__(station)
+        self._positions = self._triggers()
+        self._waiting: dict[Any, dict[int, deque[Message]]] = {}
+        self._complete: deque[Any] = deque()
+        self._counts = dict.fromkeys(self._positions, 0)
+
+    def _put(self, position: int, message: Message) -> Exception | None:
+        read = self.station.keys[self._positions.index(position)]
+        key, broken = guarded(lambda value: (found := read(value), hash(found))[0], message.value)
+        if broken is not None:
+            return broken
+        queues = self._waiting.setdefault(key, {one: deque() for one in self._positions})
+        queues[position].append(message)
+        self._counts[position] += 1
+        if len(queues[position]) <= min(len(queue) for queue in queues.values()):
+            self._complete.append(key)
+        return None
+
+    def _take(self) -> Firing | None:
+        if not self._complete:
+            return None
+        key = self._complete.popleft()
+        queues = self._waiting[key]
+        consumed = {position: queue.popleft() for position, queue in queues.items()}
+        if not any(queues.values()):
+            del self._waiting[key]
+        for position in self._positions:
+            self._counts[position] -= 1
+        arguments = tuple(
+            consumed[position].value if position in consumed else self.held[position]
+            for position in range(len(self.station.names))
+        )
+        return Firing(arguments, tuple(consumed.values()))
+
+    def parked(self) -> dict[int, int]:
+        return dict(self._counts)
+
+    def messages(self) -> list[Message]:
+        return [message for queues in self._waiting.values() for queue in queues.values() for message in queue]
+
+
+class BatchGate(Gate):
+    """Lists of a fixed length, and a shorter one when it is flushed."""
+
+    flushes = True
+
+    def __init__(self, station: Station, size: int) -> None:
+        super().__init__(station)
+        self._size = size
+        self._queue: deque[Message] = deque()
+
+    def _put(self, position: int, message: Message) -> None:
+        self._queue.append(message)
+
+    def _take(self) -> Firing | None:
+        if len(self._queue) < self._size:
+            return None
+        return self._list_firing([self._queue.popleft() for _ in range(self._size)])
+
+    def flush(self) -> Firing | None:
+        messages = list(self._queue)
+        self._queue.clear()
+        self.generation += 1
+        return self._list_firing(messages)
+
+    @property
+    def wants_flush(self) -> bool:
+        return bool(self._queue) and not self._open
+
+    def parked(self) -> dict[int, int]:
+        return dict.fromkeys(self._triggers(), len(self._queue))
+
+    def messages(self) -> list[Message]:
+        return list(self._queue)
+
+
+class CollectGate(Gate):
+    """A list of everything, when it is flushed; the first time also of nothing."""
+
+    flushes = True
+    hoards = True
+
+    def __init__(self, station: Station) -> None:
+        super().__init__(station)
+        self._values: list[Any] = []
+        self._served = False
+
+    def hoard(self, value: Any) -> None:
+        self._values.append(value)
+
+    def _put(self, position: int, message: Message) -> None:
+        self._values.append(message.value)
+
+    def _take(self) -> Firing | None:
+        return None
+
+    def flush(self) -> Firing | None:
+        values = self._values.copy()
+        self._values.clear()
+        self._served = True
+        return Firing(tuple(self.held.get(one, values) for one in range(len(self.station.names))), ())
+
+    @property
+    def wants_flush(self) -> bool:
+        return (bool(self._values) or not self._served) and not self._open
+
+    def parked(self) -> dict[int, int]:
+        return dict.fromkeys(self._triggers(), len(self._values))
+
+    def messages(self) -> list[Message]:
+        return []
+
+
+def make_gate(station: Station) -> Gate:
+    """The gate for a station's firing rule."""
+    match station.rule:
+        case Keyed():
+            return KeyedGate(station)
+        case Batch(size=size):
+            return BatchGate(station, size)
+        case Collect():
+            return CollectGate(station)
+    return AllGate(station)

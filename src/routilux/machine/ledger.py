@@ -1,0 +1,62 @@
+"""The ledger of one job: a record for each attempt, and the failures that no retry mended."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from routilux.errors import HandlerInputError, HandlerTimeoutError
+from routilux.facts import ActivationStatus, Failure, FailureKind, Origin, Record, frames_of
+from routilux.machine.delivery import Activation
+
+
+class Ledger:
+    """What is written down of a job while it runs; readers take `records` out in batches."""
+
+    __slots__ = ("error_count", "errors", "late", "origin", "records")
+
+    def __init__(self, origin: Origin, max_errors: int | None) -> None:
+        self.origin = origin
+        self.records: list[Record] = []
+        """In the order of settling."""
+        self.errors: deque[Failure] = deque(maxlen=max_errors)
+        """The last failures that were final."""
+        self.error_count = 0
+        self.late = 0
+        """How many outcomes came after their attempt had timed out."""
+
+    def add(
+        self,
+        activation: Activation,
+        status: ActivationStatus,
+        began: int,
+        ended: int,
+        worker: int,
+        failure: Failure | None = None,
+    ) -> None:
+        """Writes down how one attempt ended; a failure that is not tried again counts as an error of the job."""
+        number, station, _, cause, fired, attempt, _ = activation
+        self.records.append(
+            (self.origin, number, station.routine_id, attempt, status, cause, fired, began, ended, worker, failure)
+        )
+        if failure is not None and status is not ActivationStatus.RETRIED:
+            self.error_count += 1
+            self.errors.append(failure)
+
+
+def failure_of(activation: Activation, error: BaseException) -> Failure:
+    """A failed attempt as data."""
+    kind = FailureKind.ERROR
+    if isinstance(error, HandlerTimeoutError):
+        kind = FailureKind.TIMEOUT
+    elif isinstance(error, HandlerInputError):
+        kind = FailureKind.INPUT
+    return Failure(activation[1].routine_id, activation[0], activation[5], kind, error, frames_of(error))
+
+
+def without_traceback(error: BaseException | None) -> None:
+    """Takes the tracebacks off an exception that is kept: their frames hold every local variable of the handler."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

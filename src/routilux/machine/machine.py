@@ -1,0 +1,320 @@
+"""The machine: a fact about one job goes in, and what follows from it comes out.
+
+Its laws: all that affects a job's course is here and in `delivery`; there is no clock, thread, lock, file or
+random number - moments come in with the facts, and the same facts give the same job. One thread at a time
+steps it. It knows nothing of who runs handlers or who reads the log.
+
+The way of one activation::
+
+    emission -> Delivery -> ready -> take() -> [driver calls the handler] -> settled() | emitted() | failed()
+                   ^                                                            |            |
+                   +------------------------------------------------------------+      error strategy
+
+`take` is the one place that decides what runs next; when it has nothing to give and nothing is under way,
+the job is quiescent, and what could only be handed over at the end is, before the job is finished.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from typing import Any
+
+from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
+from routilux.facts import ActivationStatus, Emissions, FailureKind, JobStatus, Origin
+from routilux.firing import Batch
+from routilux.guard import guarded, text_of
+from routilux.machine.complaints import MISTAKES, handler_timeout, job_timeout, mistake_in, stop_iteration
+from routilux.machine.delivery import Activation, Delivery, Misfire
+from routilux.machine.fanouts import FanOuts
+from routilux.machine.ledger import Ledger, failure_of, without_traceback
+from routilux.machine.plan import Plan
+from routilux.machine.stranded import stranded
+from routilux.machine.timers import Alarm, Timers
+from routilux.settings import Settings
+from routilux.slots import ERROR, OUTPUT
+from routilux.strategies import Decision, TryAgain, Verdict, seconds_of
+
+COMPLETED, YIELDED = ActivationStatus.COMPLETED, ActivationStatus.YIELDED
+NEVER_BEGAN: Any = (object(),)
+"""The arguments of an activation that came to nothing before it could take its routine's lane."""
+
+
+class Machine:
+    """The state of one job, and the only thing that changes it."""
+
+    def __init__(self, plan: Plan, settings: Settings, origin: Origin, window: int, *, streaming: bool = False) -> None:
+        """`window` is how many ready activations are enough, so that no generator is asked for more.
+
+        With `streaming`, what leaves the flow counts into it until somebody takes it out of `delivery.left`.
+        """
+        self.plan = plan
+        self.settings = settings
+        self.window = window
+        self.streaming = streaming
+        self.delivery = Delivery(plan, settings.max_activations, settings.max_parked)
+        self.ready = self.delivery.ready
+        self.fan_outs = FanOuts(self.delivery)
+        self.ledger = Ledger(origin, settings.max_history_size)
+        self._origin = origin
+        self._record = self.ledger.records.append
+        self._make_ready = self.ready.append
+        self.timers = Timers()
+        self.running: dict[int, Activation] = {}
+        """What a driver has taken and not yet answered."""
+        self.suspended: list[tuple[int, Activation]] = []
+        """The open generators that nobody is asking for a value now: a heap, the youngest first."""
+        self.started = False
+        self.paused = False
+        """Set and unset from outside: nothing starts while it is."""
+        self.done = False
+        self.end: JobStatus | None = None
+        """How the job will end, once that is decided before it is complete; nothing starts after."""
+        self.cause_of_end: BaseException | None = None
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job stands."""
+        if self.done:
+            return self.end or JobStatus.COMPLETED
+        if self.end is JobStatus.CANCELLED:
+            return JobStatus.CANCELLING
+        if self.paused:
+            return JobStatus.PAUSED
+        return JobStatus.RUNNING if self.started else JobStatus.PENDING
+
+    def start(self, messages: Mapping[str, Any], moment: int) -> None:
+        """The job begins with the first message of each slot of its entry."""
+        self.started = True
+        if self.settings.timeout is not None:
+            self.timers.set(moment + int(seconds_of("timeout", self.settings.timeout) * 1e9), Alarm.JOB, None)
+        for station in self.plan.entries:
+            own = {name: value for name, value in messages.items() if name in station.names}
+            self.delivery.begin(station, own, moment)
+        self._after_delivery(moment)
+
+    def take(self, moment: int) -> Activation | None:
+        """What a free worker is to run now: a new activation, or an open generator to ask for its next value.
+
+        Gives `None` when nothing may start; finishes the job when nothing ever will.
+        """
+        while not (self.done or self.paused or self.end is not None):
+            unread = len(self.delivery.left) if self.streaming else 0
+            activation = None
+            if self.suspended and len(self.ready) + unread < self.window:
+                activation = heapq.heappop(self.suspended)[1]
+            elif self.ready:
+                if unread >= self.window:
+                    return None
+                activation = self.ready.popleft()
+            if activation is not None:
+                self.running[activation[0]] = activation
+                timeout = activation[1].timeout_ns
+                if timeout is not None:
+                    self.timers.drop_stale(self._is_live)
+                    self.timers.set(moment + timeout, Alarm.TIMEOUT, activation)
+                return activation
+            self.rest(moment)
+            if not self.ready:
+                return None
+        return None
+
+    def rest(self, moment: int) -> None:
+        """If nothing can run, hands over what was only waiting for that, or finishes the job."""
+        while not (self.ready or self.running or self.suspended or self.timers.retries or self.done or self.paused):
+            if self.end is None and self.delivery.flush_one(moment):
+                self._after_delivery(moment)
+                continue
+            lost = stranded(self.plan, self.delivery) if self.settings.strict and self.end is None else {}
+            if lost:
+                self.end = JobStatus.FAILED
+                self.cause_of_end = StrandedError(f"Flow {self.plan.flow_id!r} is strict: {'; '.join(lost.values())}.")
+            self.done = True
+
+    def settled(self, activation: Activation, value: Any, began: int, ended: int, worker: int = 0) -> None:
+        """A plain handler returned `value`.
+
+        This is the hot path, written out: what mostly happens costs one record, one activation and no call.
+        """
+        number, station, _, cause, fired, attempt, _ = activation
+        if value is not None:
+            delivery = self.delivery
+            successor = station.successor
+            follower = delivery.fired + 1
+            if successor is None or value.__class__ in MISTAKES or follower > delivery.max_activations:
+                self._returned(activation, value, began, ended, worker)
+                return
+            delivery.fired = follower
+            self._make_ready((follower, successor, (value,), number, ended, 1, None))
+        self._record(
+            (self._origin, number, station.routine_id, attempt, COMPLETED, cause, fired, began, ended, worker, None)
+        )
+
+    def emitted(
+        self, activation: Activation, emissions: Emissions, began: int, ended: int, worker: int = 0, *, more: bool = False
+    ) -> None:
+        """An attempt ended well; or, with `more`, a generator gave a value and can be asked for another."""
+        station, timeout = activation[1], activation[1].timeout_ns
+        if timeout is not None and ended - began > timeout:
+            self.failed(activation, handler_timeout(self.plan.flow_id, station), began, ended, worker)
+            return
+        for event, value in emissions:
+            if value.__class__ in MISTAKES or (event == OUTPUT and not station.declares_output):
+                self.failed(activation, mistake_in(self.plan.flow_id, station, value), began, ended, worker)
+                return
+        self.ledger.add(activation, YIELDED if more else COMPLETED, began, ended, worker)
+        self.fan_outs.emit(activation, emissions, ended, more=more)
+        if not more:
+            self._conclude(activation, ended)
+        elif station.on_cycle:
+            self.ready.append(activation)
+        else:
+            heapq.heappush(self.suspended, (-activation[0], activation))
+        self._after_delivery(ended)
+
+    def failed(self, activation: Activation, error: BaseException, began: int, ended: int, worker: int = 0) -> None:
+        """An attempt raised, took too long, or could not be given its input: its strategy decides."""
+        number, station, arguments, cause, _, attempt, place = activation
+        if isinstance(error, StopIteration):
+            error = stop_iteration(self.plan.flow_id, station, error)
+        failure = failure_of(activation, error)
+        decision = self._decide(activation, error, failure.kind)
+        if isinstance(decision, TryAgain):
+            self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
+            without_traceback(error)
+            if station.limit is not None:
+                self.delivery.vacate(station)
+            due = ended + decision.delay_ns
+            again = (number, station, arguments, cause, due, attempt + 1, place)
+            if due > ended:
+                self.timers.set(due, Alarm.RETRY, again)
+            else:
+                self.delivery.admit(again)
+            return
+        status = ActivationStatus.SKIPPED if decision is Verdict.SKIP else ActivationStatus.FAILED
+        self.ledger.add(activation, status, began, ended, worker, failure)
+        if decision is Verdict.STOP:
+            self._stop(JobStatus.FAILED, error)
+            return
+        without_traceback(error)
+        if decision is Verdict.CONTINUE:
+            named = {} if arguments is NEVER_BEGAN else dict(zip(station.names, arguments, strict=False))
+            self.fan_outs.emit(activation, ((ERROR, failure.with_arguments(named)),), ended, more=False)
+        self._conclude(activation, ended)
+        self._after_delivery(ended)
+
+    def ring(self, moment: int) -> None:
+        """The moment came that `timers.next_due` named."""
+        for alarm, subject in self.timers.due(moment):
+            if not self._is_live(alarm, subject):
+                continue
+            if alarm is Alarm.RETRY:
+                self.delivery.admit(subject)
+            elif alarm is Alarm.BATCH:
+                self.delivery.flush(subject[0], moment)
+                self._after_delivery(moment)
+            elif alarm is Alarm.TIMEOUT:
+                del self.running[subject[0]]
+                station = subject[1]
+                self.failed(subject, handler_timeout(self.plan.flow_id, station), moment - station.timeout_ns, moment)
+            else:
+                seconds = seconds_of("timeout", self.settings.timeout)
+                self._stop(JobStatus.FAILED, job_timeout(self.plan.flow_id, self.ledger.origin.job_id, seconds))
+
+    def answered(self, number: int, attempt: int) -> Activation | None:
+        """The running activation that an outcome is for; `None`, and counted, if its attempt is over already."""
+        activation = self.running.get(number)
+        if activation is None or activation[5] != attempt:
+            self.ledger.late += 1
+            return None
+        del self.running[number]
+        if self.end is not None and not self.running:
+            self.done = True
+        return activation
+
+    def discard(self, activation: Activation, error: BaseException | None, began: int, ended: int, worker: int) -> None:
+        """An attempt ended after its job was stopped: nothing follows from it, and a failure is still recorded."""
+        if error is None:
+            self.ledger.add(activation, ActivationStatus.CANCELLED, began, ended, worker)
+            return
+        self.ledger.add(activation, ActivationStatus.FAILED, began, ended, worker, failure_of(activation, error))
+        without_traceback(error)
+
+    def cancel(self, reason: str) -> None:
+        """Nothing more starts; the job is over when what runs has ended."""
+        if not self.done and self.end is None:
+            where = f"Flow {self.plan.flow_id!r}, job {self.ledger.origin.job_id}"
+            self._stop(JobStatus.CANCELLED, JobCancelledError(f"{where} was cancelled: {reason}."))
+
+    def _returned(self, activation: Activation, value: Any, began: int, ended: int, worker: int) -> None:
+        """As `settled`, where more follows than one plain activation."""
+        station = activation[1]
+        if activation[6] is not None or not station.declares_output or value.__class__ in MISTAKES:
+            self.emitted(activation, ((OUTPUT, value),), began, ended, worker)
+            return
+        self.ledger.add(activation, COMPLETED, began, ended, worker)
+        self.delivery.emit(station, OUTPUT, value, activation[0], None, ended)
+        self._after_delivery(ended)
+
+    def _decide(self, activation: Activation, error: BaseException, kind: FailureKind) -> Decision:
+        """What the strategy says; an input that cannot be handed over is not tried again, as it would not change."""
+        flow_strategy = self.settings.error_strategy
+        strategy = (activation[1].strategy or flow_strategy).within(flow_strategy)
+        if not isinstance(error, Exception):
+            return Verdict.STOP
+        seed = f"{self.ledger.origin.job_id}/{activation[0]}"
+        attempt = 1 << 62 if kind is FailureKind.INPUT else activation[5]
+        decision, broken = guarded(strategy.decide, error, attempt, seed)
+        if broken is not None:
+            error.add_note(f"The error strategy {strategy!r} itself raised {broken!r}, and so the job stops.")
+        return Verdict.STOP if broken is not None else decision
+
+    def _conclude(self, activation: Activation, moment: int) -> None:
+        """An activation has ended for good: gives back its lane, and leaves its scope."""
+        station = activation[1]
+        if station.limit is not None and activation[2] is not NEVER_BEGAN:
+            self.delivery.vacate(station)
+        if activation[6] is not None or station.is_generator:
+            self.fan_outs.conclude(activation, moment)
+
+    def _after_delivery(self, moment: int) -> None:
+        """Turns what went wrong on the way into failures, and sets the timers of new batches."""
+        delivery = self.delivery
+        if delivery.trouble is not None and self.end is None:
+            self._stop(JobStatus.FAILED, delivery.trouble)
+        while delivery.misfires and self.end is None:
+            self._misfired(delivery.misfires.pop(0), moment)
+        for gate in delivery.new_batches:
+            rule = gate.station.rule
+            if isinstance(rule, Batch) and rule.timeout is not None:
+                due = moment + int(seconds_of("timeout", rule.timeout) * 1e9)
+                self.timers.set(due, Alarm.BATCH, (gate, gate.generation))
+        delivery.new_batches.clear()
+
+    def _misfired(self, misfire: Misfire, moment: int) -> None:
+        """A message that could not be handed on counts as a failed activation of the routine it was meant for."""
+        where = f"Flow {self.plan.flow_id!r}, routine {misfire.station.routine_id!r}"
+        error = HandlerInputError(f"{where}: {text_of(misfire.error)} {' '.join(misfire.error.__notes__)}")
+        error.__cause__ = misfire.error
+        self.delivery.fired += 1
+        if misfire.place is not None:
+            misfire.place[0].live += 1
+        activation = (self.delivery.fired, misfire.station, NEVER_BEGAN, misfire.cause, moment, 1, misfire.place)
+        self.failed(activation, error, moment, moment, -1)
+
+    def _stop(self, end: JobStatus, error: BaseException) -> None:
+        if self.end is None:
+            self.end = end
+            self.cause_of_end = error
+        self.delivery.drop()
+        self.timers.clear()
+        self.suspended.clear()
+        if not self.running:
+            self.done = True
+
+    def _is_live(self, alarm: Alarm, subject: Any) -> bool:
+        if alarm is Alarm.TIMEOUT:
+            return self.running.get(subject[0]) is subject
+        if alarm is Alarm.BATCH:
+            return bool(subject[0].generation == subject[1] and subject[0].wants_flush)
+        return True

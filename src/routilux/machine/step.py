@@ -1,0 +1,38 @@
+"""One fact, one step: the machine as a function of the facts, for drivers that post them and for replay."""
+
+from __future__ import annotations
+
+from routilux.facts import Cancelled, Fact, Paused, Rang, Resumed, Settled, Started, Taken
+from routilux.machine.machine import Machine
+
+
+def apply(machine: Machine, fact: Fact) -> None:
+    """Changes the machine by what happened. The same facts in the same order give the same job."""
+    match fact:
+        case Settled():
+            settle(machine, fact)
+        case Taken(moment=moment):
+            machine.take(moment)
+        case Rang(moment=moment):
+            machine.ring(moment)
+        case Started(moment=moment, messages=messages):
+            machine.start(messages, moment)
+        case Paused():
+            machine.paused = not machine.done
+        case Resumed():
+            machine.paused = False
+        case Cancelled(reason=reason):
+            machine.cancel(reason)
+
+
+def settle(machine: Machine, fact: Settled) -> None:
+    """An outcome came: of a running attempt, of one that is over already, or after the job was stopped."""
+    activation = machine.answered(fact.activation_id, fact.attempt)
+    if activation is None:
+        return
+    if machine.end is not None:
+        machine.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+    elif fact.error is not None:
+        machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker)
+    else:
+        machine.emitted(activation, fact.emissions, fact.began, fact.ended, fact.worker, more=fact.more)

@@ -1,0 +1,180 @@
+"""Modes: how a job is brought to run, told things, and waited for."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+
+from routilux.clock import SystemClock
+from routilux.course import Course
+from routilux.drivers.invoke import Invoker
+from routilux.drivers.sequential import SequentialDriver
+from routilux.drivers.threads import Worker
+from routilux.engine import Engine, Seat
+from routilux.errors import SelfWaitError
+from routilux.facts import Cancelled, Fact, Started
+from routilux.machine.step import apply
+from routilux.ports import Clock
+
+INTERRUPT_GRACE = 5.0
+"""Seconds that an interrupted `execute` waits for handlers that still run before it raises."""
+
+ABANDONED = Cancelled("nobody reads its stream any more")
+
+
+class Mode(ABC):
+    """Runs one job."""
+
+    workers = 1
+
+    def __init__(self, course: Course) -> None:
+        self.course = course
+
+    @abstractmethod
+    def execute(self, first: Started) -> None:
+        """Runs the job and returns when it is over; Ctrl-C cancels it and is raised again."""
+
+    @abstractmethod
+    def start(self, first: Started) -> None:
+        """Has the job run, and returns at once; the program does not end before the job."""
+
+    @abstractmethod
+    def start_stream(self, first: Started) -> None:
+        """Has the job run as far as its reader takes what leaves it."""
+
+    @abstractmethod
+    def advance_stream(self) -> None:
+        """The reader has taken all there was: returns when there is more, or the job is over."""
+
+    @abstractmethod
+    def end_stream(self) -> None:
+        """The reader will take no more: the job is over, or it is cancelled. Does not wait."""
+
+    @abstractmethod
+    def post(self, fact: Fact) -> None:
+        """Tells the job something, from any thread."""
+
+    @abstractmethod
+    def wait(self, timeout: float | None) -> bool:
+        """Waits until the job is over, at most `timeout` seconds; says whether it is."""
+
+    def _refuse_self_wait(self) -> None:
+        worker = threading.current_thread()
+        inside = self.course.thread == threading.get_ident()
+        if inside or (isinstance(worker, Worker) and worker.busy_with is self.course):
+            raise SelfWaitError(
+                f"Flow {self.course.origin.flow_id!r}: a handler waits for the job that it is part of, which cannot end "
+                "before it does. Return instead, and let a connected routine go on."
+            )
+
+
+class SequentialMode(Mode):
+    """In the caller's thread; a started job has one thread of its own."""
+
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock | None = None) -> None:
+        super().__init__(course)
+        self._invoker = invoker
+        self._clock = clock or SystemClock()
+        self._driver = SequentialDriver(course, invoker, self._clock)
+
+    def execute(self, first: Started) -> None:
+        apply(self.course.machine, first)
+        self._run()
+
+    def start(self, first: Started) -> None:
+        apply(self.course.machine, first)
+        threading.Thread(target=self._run, name=f"routilux-{self.course.origin.flow_id}").start()
+
+    def start_stream(self, first: Started) -> None:
+        apply(self.course.machine, first)
+
+    def advance_stream(self) -> None:
+        self._run()
+
+    def end_stream(self) -> None:
+        if not self.course.finished.is_set():
+            self.post(ABANDONED)
+            self.course.machine.delivery.left.clear()
+            self._run()
+
+    def post(self, fact: Fact) -> None:
+        self._driver.post(fact)
+
+    def wait(self, timeout: float | None) -> bool:
+        self._refuse_self_wait()
+        return self.course.finished.wait(timeout)
+
+    def _run(self) -> None:
+        machine = self.course.machine
+        try:
+            self._driver.run()
+        except KeyboardInterrupt:
+            machine.cancel("interrupted")
+            machine.running.clear()
+            machine.done = True
+            raise
+        finally:
+            self.course.thread = None
+            if machine.done and self.course.ended_at is None:
+                self.course.finish(self._clock.now(), self._invoker.close())
+
+
+class ConcurrentMode(Mode):
+    """On the workers of an engine: that of the flow's `with` block, or one of its own."""
+
+    def __init__(self, course: Course, invoker: Invoker, engine: Engine, *, own_engine: bool) -> None:
+        super().__init__(course)
+        self._engine = engine
+        self._own_engine = own_engine
+        self._seat = Seat(course, invoker)
+        self._unread = threading.Event()
+        self.workers = engine.driver.capacity
+
+    def execute(self, first: Started) -> None:
+        self._engine.open(self._seat, first)
+        try:
+            self.wait(None)
+        except KeyboardInterrupt:
+            self.post(Cancelled("interrupted"))
+            done = self.course.finished.wait(INTERRUPT_GRACE)
+            self._close(wait=done)
+            raise
+        self._close()
+
+    def start(self, first: Started) -> None:
+        if self._own_engine:
+            self._engine.close_after(self._seat, keep_program=True)
+        self._engine.open(self._seat, first)
+
+    def start_stream(self, first: Started) -> None:
+        self.course.unread = self._unread
+        self._engine.open(self._seat, first)
+
+    def advance_stream(self) -> None:
+        unread, finished, left = self._unread, self.course.finished, self.course.machine.delivery.left
+        self._engine.look_again(self._seat)
+        while not (left or finished.is_set()):
+            unread.wait()
+            unread.clear()
+        if finished.is_set() and not left:
+            self._close()
+
+    def end_stream(self) -> None:
+        if not self.course.finished.is_set():
+            if self._own_engine:
+                self._engine.close_after(self._seat, keep_program=False)
+            self.post(ABANDONED)
+
+    def post(self, fact: Fact) -> None:
+        self._engine.post(self._seat, fact)
+
+    def wait(self, timeout: float | None) -> bool:
+        self._refuse_self_wait()
+        if self.course.finished.is_set() or not isinstance(threading.current_thread(), Worker):
+            return self.course.finished.wait(timeout)
+        with self._engine.one_more_worker():
+            return self.course.finished.wait(timeout)
+
+    def _close(self, *, wait: bool = True) -> None:
+        if self._own_engine:
+            self._engine.close(wait=wait)

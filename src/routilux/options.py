@@ -1,0 +1,98 @@
+"""What may be said about one routine beyond its ports: failures, time, concurrency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import TypedDict
+
+from routilux.errors import SettingError, nearest
+from routilux.strategies import ErrorStrategy, Retry, RetryOn, Seconds, seconds_of
+
+
+class OptionArguments(TypedDict, total=False):
+    """The options of a routine, as keyword arguments; their meaning is in `Options`."""
+
+    error_strategy: ErrorStrategy | None
+    retries: int | None
+    retry_delay: Seconds | Sequence[Seconds]
+    retry_backoff: float
+    retry_max_delay: Seconds
+    retry_jitter: float
+    retry_on: RetryOn
+    timeout: Seconds | None
+    max_concurrency: int | None
+    keeps_state: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options of one routine; `None` leaves it to the flow."""
+
+    error_strategy: ErrorStrategy | None = None
+    """What to decide about failures, or, with `retries`, about those that are left after the last retry."""
+    retries: int | None = None
+    """Attempts after the first; a short form of `error_strategy=Retry(...)`."""
+    retry_delay: Seconds | Sequence[Seconds] = 0.0
+    retry_backoff: float = 2.0
+    retry_max_delay: Seconds = 60.0
+    retry_jitter: float = 0.0
+    retry_on: RetryOn = Exception
+    timeout: Seconds | None = None
+    """Seconds one attempt may take."""
+    max_concurrency: int | None = None
+    """How many activations of the routine may run at once."""
+    keeps_state: bool | None = None
+    """Whether the routine uses `state`, and so runs one activation at a time; `None`: as its code shows."""
+
+    def __post_init__(self) -> None:
+        if self.error_strategy is not None and not isinstance(self.error_strategy, ErrorStrategy):
+            raise SettingError(
+                f"error_strategy must be Stop(), Continue(), Skip() or Retry(...), not {self.error_strategy!r}."
+            )
+        if self.retries is not None and isinstance(self.error_strategy, Retry):
+            raise SettingError("retries and error_strategy=Retry(...) say the same thing: give one of them.")
+        if self.timeout is not None and seconds_of("timeout", self.timeout) == 0:
+            raise SettingError("timeout must be more than 0 seconds; None means no limit.")
+        if self.max_concurrency is not None and (type(self.max_concurrency) is not int or self.max_concurrency < 1):
+            raise SettingError(f"max_concurrency must be a whole number from 1, or None, not {self.max_concurrency!r}.")
+        if self.keeps_state not in (None, True, False):
+            raise SettingError(f"keeps_state must be True, False or None, not {self.keeps_state!r}.")
+        if self.retries is not None:
+            self._retry()
+
+    @classmethod
+    def of(cls, arguments: OptionArguments) -> Options:
+        """The options that keyword arguments name; raises `SettingError` for an unknown name."""
+        known = {field.name for field in fields(cls)}
+        for name in arguments:
+            if name not in known:
+                raise SettingError(f"A routine has no option {name!r}.{nearest(name, known)}")
+        return cls(**arguments)
+
+    def updated(self, arguments: OptionArguments) -> Options:
+        """These options with some of them replaced."""
+        given: OptionArguments = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[assignment]
+        return Options.of({**given, **arguments})
+
+    @property
+    def strategy(self) -> ErrorStrategy | None:
+        """The routine's own error strategy, with `retries` worked in."""
+        return self.error_strategy if self.retries is None else self._retry()
+
+    @property
+    def timeout_ns(self) -> int | None:
+        """`timeout` in nanoseconds."""
+        return None if self.timeout is None else int(seconds_of("timeout", self.timeout) * 1e9)
+
+    def _retry(self) -> Retry:
+        assert self.retries is not None
+        return Retry(
+            self.retries,
+            self.retry_delay,
+            self.retry_backoff,
+            self.retry_max_delay,
+            self.retry_jitter,
+            self.retry_on,
+            self.error_strategy,
+        )
