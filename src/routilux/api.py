@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
@@ -22,11 +22,11 @@ from routilux.job import Job, report_stranded
 from routilux.machine.machine import Machine
 from routilux.machine.plan import Plan, compile_plan
 from routilux.modes import ConcurrentMode, Mode, SequentialMode
-from routilux.ports import Clock
+from routilux.ports import Clock, Steering
 from routilux.settings import ExecutionMode, SettingArguments, Settings
 from routilux.stream import Stream
-from routilux.tracking.history import History
 from routilux.tracking import tracker as tracking
+from routilux.tracking.history import History
 
 
 class Flow(FlowDefinition):
@@ -140,15 +140,35 @@ class Flow(FlowDefinition):
         streaming: bool = False,
     ) -> tuple[Job, Mode, Started, Course]:
         settings = self.settings.updated(arguments)
-        plan, messages = self._plan(entry, {} if entry_params is None else entry_params)
-        moment = self._clock.now()
-        origin = Origin(secrets.token_hex(16), self.flow_id, self._clock.epoch() - moment)
         own = self._engine is None or "max_workers" in arguments
-        engine = None
+        engine: Engine | None = None
         if settings.execution_mode is ExecutionMode.CONCURRENT:
             engine = self._new_engine(settings) if own or self._engine is None else self._engine
-        workers = 1 if engine is None else engine.driver.capacity
-        machine = Machine(plan, settings, origin, 1 if engine is None else 2 * workers, streaming=streaming)
+        workers, window = (1, 1) if engine is None else (engine.driver.capacity, 2 * engine.driver.capacity)
+        course, first, history = self._new_course(entry, entry_params, settings, workers, window, streaming=streaming)
+        invoker = Invoker(self.flow_id, course.origin.job_id, course.states, course.is_over)
+        mode: Mode = (
+            SequentialMode(course, invoker, self._clock)
+            if engine is None
+            else ConcurrentMode(course, invoker, self._clock, engine, own_engine=own)
+        )
+        return self._new_job(course, mode, history), mode, first, course
+
+    def _new_course(
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None,
+        settings: Settings,
+        workers: int,
+        window: int,
+        *,
+        streaming: bool,
+    ) -> tuple[Course, Started, History]:
+        """A job that has not begun, for whatever is to run it."""
+        plan, messages = self._plan(entry, {} if entry_params is None else entry_params)
+        moment = self._clock.now()
+        origin = Origin(os.urandom(16).hex(), self.flow_id, self._clock.epoch() - moment)
+        machine = Machine(plan, settings, origin, window, streaming=streaming)
         history = History(settings.max_history_size, settings.history_ttl_seconds, self._clock.now)
         tracker = self.execution_tracker
         readers: list[Reader] = [history.absorb] if tracker is None else [history.absorb, tracker.absorb]
@@ -156,15 +176,12 @@ class Flow(FlowDefinition):
         if tracker is not None:
             tracker.job_started(origin, moment, workers)
         course.when_finished.append(partial(self._finished, tracker, workers))
-        invoker = Invoker(self.flow_id, origin.job_id, course.states, course.is_over)
-        mode: Mode = (
-            SequentialMode(course, invoker, self._clock)
-            if engine is None
-            else ConcurrentMode(course, invoker, engine, own_engine=own)
-        )
-        job = Job(course, mode, history, self._clock)
-        self._running_jobs[origin.job_id] = job
-        return job, mode, Started(moment, messages), course
+        return course, Started(moment, messages), history
+
+    def _new_job(self, course: Course, steering: Steering, history: History) -> Job:
+        job = Job(course, steering, history, self._clock)
+        self._running_jobs[course.origin.job_id] = job
+        return job
 
     def _finished(self, tracker: tracking.ExecutionTracker | None, workers: int, course: Course) -> None:
         self._running_jobs.pop(course.origin.job_id, None)

@@ -6,7 +6,14 @@ import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from routilux.errors import DefinitionError, EntryParamsError, UnfedSlotError, UnknownRoutineError, UnreachableRoutineWarning, nearest
+from routilux.errors import (
+    DefinitionError,
+    EntryParamsError,
+    UnfedSlotError,
+    UnknownRoutineError,
+    UnreachableRoutineWarning,
+    nearest,
+)
 from routilux.firing import First, Gather
 from routilux.flow import FlowDefinition, Member
 from routilux.graph import Arrows, arrows_of, dominators, reachable
@@ -70,7 +77,9 @@ def _sole_receiver(handler: Handler, names: Collection[str], where: str) -> Rece
     known = {parameter.name: parameter for parameter in signature.parameters}
     for name in names:
         if name not in known and not signature.takes_any_name:
-            raise EntryParamsError(f"{where}: it takes no {name!r}.{nearest(name, [*known, slot])} Change entry_params.")
+            raise EntryParamsError(
+                f"{where}: it takes no {name!r}.{nearest(name, [*known, slot])} Change entry_params."
+            )
     for parameter in known.values():
         if parameter.required and parameter.name not in names:
             raise EntryParamsError(f"{where}: entry_params lacks {parameter.name!r}. It takes: {', '.join(known)}.")
@@ -93,7 +102,11 @@ def _check_fed(flow: FlowDefinition, entry: str, inside: set[str]) -> None:
             feeders = [c.source for c in flow.connections if (c.target, c.slot) == (identity, slot.name)]
             where = f"Flow {flow.flow_id!r}, routine {identity!r}: slot {slot.name!r}"
             if not feeders and slot.required and _listens(flow, flow.routines[identity], slot):
-                hint = " If it is meant to be the context, annotate it: ctx: Context." if slot.name in ("ctx", "context") else ""
+                hint = (
+                    " If it is meant to be the context, annotate it: ctx: Context."
+                    if slot.name in ("ctx", "context")
+                    else ""
+                )
                 raise UnfedSlotError(
                     f"{where} is fed by nothing, so its handler would never fire. Connect it, or give the parameter "
                     f"a default.{hint}"
@@ -133,7 +146,9 @@ def _fan_out_of(flow: FlowDefinition, arrows: Arrows, identity: str, above: list
     if rule.of is not None:
         if rule.of not in above:
             known = nearest(rule.of, above)
-            raise DefinitionError(f"{where}: {name}(of={rule.of!r}) names no routine that every path to it passes.{known}")
+            raise DefinitionError(
+                f"{where}: {name}(of={rule.of!r}) names no routine that every path to it passes.{known}"
+            )
         return rule.of
     candidates: list[tuple[str, bool]] = []
     inner_until: str | None = None

@@ -15,7 +15,7 @@ class SystemClock(Clock):
     now = staticmethod(time.perf_counter_ns)
     epoch = staticmethod(time.time_ns)
 
-    def wait(self, inbox: queue.SimpleQueue[Any], deadline: int | None) -> Any:
+    def wait(self, inbox: queue.SimpleQueue[Any], deadline: int | None, *, idle: bool) -> Any:
         if deadline is None:
             return inbox.get()
         try:

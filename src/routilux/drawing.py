@@ -11,13 +11,19 @@ def describe(flow: FlowDefinition) -> str:
     """What the flow is made of, one line a routine and a connection."""
     members, connections = flow.routines, flow.connections
     lines = [f"Flow {flow.flow_id!r}: {_count(len(members), 'routine')}, {_count(len(connections), 'connection')}"]
-    lines += [f"  {member.id}({_slots(member)}) -> {', '.join(member.routine.events) or '(nothing)'}" for member in members.values()]
+    lines += [
+        f"  {member.id}({_slots(member)}) -> {', '.join(member.routine.events) or '(nothing)'}"
+        for member in members.values()
+    ]
     if connections:
         lines.append("Connections")
         lines += [f"  {connection}" for connection in connections]
     connected = {(connection.source, connection.event) for connection in connections}
     leaving = [
-        f"{member.id}.{event}" for member in members.values() for event in member.routine.events if (member.id, event) not in connected
+        f"{member.id}.{event}"
+        for member in members.values()
+        for event in member.routine.events
+        if (member.id, event) not in connected
     ]
     if leaving:
         lines.append(f"Results: {', '.join(leaving)}")
@@ -49,7 +55,9 @@ def _slot(slot: Slot) -> str:
 
 def _rules(member: Member) -> str:
     rules = [
-        type(handler.rule).__name__.lower() for handler in member.routine.handlers if not isinstance(handler.rule, AllSlots)
+        type(handler.rule).__name__.lower()
+        for handler in member.routine.handlers
+        if not isinstance(handler.rule, AllSlots)
     ]
     return f" · {', '.join(rules)}" if rules else ""
 

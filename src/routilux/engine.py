@@ -294,8 +294,8 @@ class Attendant:
         self._needed(daemon=not keep_program)
 
     def finished(self, seat: Seat) -> None:
-        """A job is over."""
-        if seat is self._last:
+        """A job is over: its alarms are forgotten, so that nothing keeps it."""
+        if self._thread is not None and (seat is self._last or seat.alarm is not None):
             self._inbox.put(seat)
 
     def close(self) -> None:
@@ -313,15 +313,18 @@ class Attendant:
         alarms: list[tuple[int, int, Seat]] = []
         arrived = 0
         while True:
-            message = self._clock.wait(self._inbox, alarms[0][0] if alarms else None)
+            message = self._clock.wait(self._inbox, alarms[0][0] if alarms else None, idle=False)
             if isinstance(message, tuple):
                 arrived += 1
                 heapq.heappush(alarms, (message[0], arrived, message[1]))
-            elif isinstance(message, Seat):
-                self._engine.close()
-                return
             elif message is False:
                 return
+            elif isinstance(message, Seat):
+                if message is self._last:
+                    self._engine.close()
+                    return
+                alarms = [alarm for alarm in alarms if alarm[2] is not message]
+                heapq.heapify(alarms)
             else:
                 moment = self._clock.now()
                 due = []

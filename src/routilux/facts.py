@@ -112,13 +112,17 @@ class Failure:
         return f"{self.routine_id} (activation {self.activation_id}, attempt {self.attempt}): {self.message}{where}"
 
 
+_OURS = __file__.rpartition("facts")[0]
+
+
 def frames_of(error: BaseException) -> tuple[Frame, ...]:
-    """The levels of an exception's traceback as plain values, which keep no local variable alive."""
+    """The user's levels of an exception's traceback as plain values, which keep no local variable alive."""
     frames = []
     level = error.__traceback__
     while level is not None:
         code = level.tb_frame.f_code
-        frames.append((code.co_filename, level.tb_lineno, code.co_name))
+        if not code.co_filename.startswith(_OURS):
+            frames.append((code.co_filename, level.tb_lineno, code.co_name))
         level = level.tb_next
     return tuple(frames)
 
@@ -181,16 +185,21 @@ class Rang:
 class Paused:
     """Somebody asked that nothing more starts for now."""
 
+    moment: int
+
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
     """Somebody took the pause back."""
+
+    moment: int
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
     """Somebody asked that the job ends."""
 
+    moment: int
     reason: str
 
 

@@ -23,7 +23,9 @@ def reader(part: str | int | Callable[[Any], Any]) -> Callable[[Any], Any]:
                 return getattr(message, part)
             return message[part]
         except (AttributeError, LookupError, TypeError):
-            has = f"with {', '.join(map(str, message))}" if isinstance(message, Mapping) else f"{type(message).__name__}"
+            has = (
+                f"with {', '.join(map(str, message))}" if isinstance(message, Mapping) else f"{type(message).__name__}"
+            )
             raise HandlerInputError(f"it carries {part!r} of what is emitted, which has none: a {has}.") from None
 
     return read

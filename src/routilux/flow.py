@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, TypeAlias, Unpack, overload
 
 from routilux import hints
@@ -103,15 +104,25 @@ class FlowDefinition:
         return identity
 
     @overload
-    def connect(self, source: str | RoutineLike, target: str | RoutineLike, /, *, field: Field | None = ...) -> None: ...
+    def connect(
+        self, source: str | RoutineLike, target: str | RoutineLike, /, *, field: Field | None = ...
+    ) -> None: ...
     @overload
     def connect(
-        self, source: str | RoutineLike, event: str, target: str | RoutineLike, slot: str, /, *, field: Field | None = ...
+        self,
+        source: str | RoutineLike,
+        event: str,
+        target: str | RoutineLike,
+        slot: str,
+        /,
+        *,
+        field: Field | None = ...,
     ) -> None: ...
     def connect(self, *ends: Any, field: Field | None = None) -> None:
         """Connects an event to a slot: `connect("a", "output", "b", "x")`.
 
         `connect("a", "b")` is enough where `a` has one event and `b` one slot (or one without a default).
+        Either end may be an id or the routine itself, which is added if it is not in the flow yet.
         With `field` the connection carries that item (of a mapping), position or attribute of each emission.
         """
         self._check_idle("connect")
@@ -132,11 +143,8 @@ class FlowDefinition:
         self._version += 1
 
     def chain(self, *steps: str | RoutineLike) -> None:
-        """Connects routines one after another; adds those that are not in the flow yet."""
-        for step in steps:
-            if not isinstance(step, str) and not self._ids_of(step):
-                self.add_routine(step)
-        for source, target in zip(steps, steps[1:], strict=False):
+        """Connects routines one after another, each with the next as `connect` does."""
+        for source, target in pairwise(steps):
             self.connect(source, target)
 
     def _routine_of(self, added: RoutineLike) -> Routine:
@@ -163,10 +171,11 @@ class FlowDefinition:
                 raise UnknownRoutineError(f"Flow {self.flow_id!r} has no routine {end!r}.{nearest(end, self._members)}")
             return end
         ids = self._ids_of(end)
-        if len(ids) != 1:
-            problem = f"was added as {', '.join(ids)}; say which" if ids else "was not added; use add_routine first"
-            raise UnknownRoutineError(f"Flow {self.flow_id!r}: {end!r} {problem}.")
-        return ids[0]
+        if len(ids) > 1:
+            raise UnknownRoutineError(
+                f"Flow {self.flow_id!r}: {end!r} was added as {', '.join(ids)}; name one of them."
+            )
+        return ids[0] if ids else self.add_routine(end)
 
     def _event(self, source: str, name: str) -> Event:
         events = self._members[source].routine.events
@@ -208,9 +217,7 @@ class FlowDefinition:
         )
 
     def _check_types(self, connection: Connection, event: Event, slot: Slot) -> None:
-        handler = next(
-            one for one in self._members[connection.target].routine.handlers if slot in one.slots
-        )
+        handler = next(one for one in self._members[connection.target].routine.handlers if slot in one.slots)
         taken = slot.annotation
         if not isinstance(handler.rule, (AllSlots, Keyed)):
             taken = hints.list_item_of(taken)

@@ -10,8 +10,7 @@ from routilux.course import Course
 from routilux.errors import UnfinishedJobError
 from routilux.facts import Cancelled, Failure, JobStatus, Paused, Resumed
 from routilux.machine.stranded import stranded
-from routilux.modes import Mode
-from routilux.ports import Clock
+from routilux.ports import Clock, Steering
 from routilux.results import Results
 from routilux.tracking.history import Counts, History
 from routilux.tracking.records import ExecutionRecord
@@ -23,9 +22,9 @@ logger = logging.getLogger("routilux")
 class Job:
     """A running or finished job."""
 
-    def __init__(self, course: Course, mode: Mode, history: History, clock: Clock) -> None:
+    def __init__(self, course: Course, steering: Steering, history: History, clock: Clock) -> None:
         self._course = course
-        self._mode = mode
+        self._steering = steering
         self._history = history
         self._clock = clock
         self._results = Results(course.machine.delivery.left)
@@ -90,19 +89,19 @@ class Job:
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until the job is over, at most `timeout` seconds; says whether it is."""
-        return self._mode.wait(timeout)
+        return self._steering.wait(timeout)
 
     def pause(self) -> None:
         """Starts nothing more until `resume`; handlers that run go on, and what they emit is kept."""
-        self._mode.post(Paused())
+        self._steering.post(Paused(self._clock.now()))
 
     def resume(self) -> None:
         """Goes on after `pause`."""
-        self._mode.post(Resumed())
+        self._steering.post(Resumed(self._clock.now()))
 
     def cancel(self, reason: str = "cancel() was called") -> None:
         """Starts nothing more; the job is over once the handlers that run have returned. Does not wait."""
-        self._mode.post(Cancelled(reason))
+        self._steering.post(Cancelled(self._clock.now(), reason))
 
     def raise_for_status(self) -> Job:
         """Raises what failed the job, as the handler raised it, or that it was cancelled; gives the job otherwise."""
@@ -114,7 +113,7 @@ class Job:
 
     def waiting(self) -> list[Waiting]:
         """For each thing of the job that does not run: which routine it is, and why."""
-        return waiting(self._course.machine, self._clock.now(), self._mode.workers)
+        return waiting(self._course.machine, self._clock.now(), self._steering.workers)
 
     @property
     def stranded(self) -> list[str]:

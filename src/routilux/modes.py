@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 
-from routilux.clock import SystemClock
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
 from routilux.drivers.sequential import SequentialDriver
@@ -14,21 +13,20 @@ from routilux.engine import Engine, Seat
 from routilux.errors import SelfWaitError
 from routilux.facts import Cancelled, Fact, Started
 from routilux.machine.step import apply
-from routilux.ports import Clock
+from routilux.ports import Clock, Steering
 
 INTERRUPT_GRACE = 5.0
 """Seconds that an interrupted `execute` waits for handlers that still run before it raises."""
 
-ABANDONED = Cancelled("nobody reads its stream any more")
+ABANDONED = "nobody reads its stream any more"
 
 
-class Mode(ABC):
+class Mode(Steering):
     """Runs one job."""
 
-    workers = 1
-
-    def __init__(self, course: Course) -> None:
+    def __init__(self, course: Course, clock: Clock) -> None:
         self.course = course
+        self._clock = clock
 
     @abstractmethod
     def execute(self, first: Started) -> None:
@@ -46,36 +44,31 @@ class Mode(ABC):
     def advance_stream(self) -> None:
         """The reader has taken all there was: returns when there is more, or the job is over."""
 
+    def make_room(self) -> None:
+        """The reader has taken some of what there was, so that more may start."""
+        return
+
     @abstractmethod
     def end_stream(self) -> None:
         """The reader will take no more: the job is over, or it is cancelled. Does not wait."""
-
-    @abstractmethod
-    def post(self, fact: Fact) -> None:
-        """Tells the job something, from any thread."""
-
-    @abstractmethod
-    def wait(self, timeout: float | None) -> bool:
-        """Waits until the job is over, at most `timeout` seconds; says whether it is."""
 
     def _refuse_self_wait(self) -> None:
         worker = threading.current_thread()
         inside = self.course.thread == threading.get_ident()
         if inside or (isinstance(worker, Worker) and worker.busy_with is self.course):
             raise SelfWaitError(
-                f"Flow {self.course.origin.flow_id!r}: a handler waits for the job that it is part of, which cannot end "
-                "before it does. Return instead, and let a connected routine go on."
+                f"Flow {self.course.origin.flow_id!r}: a handler waits for the job that it is part of, which "
+                "cannot end before it does. Return instead, and let a connected routine go on."
             )
 
 
 class SequentialMode(Mode):
     """In the caller's thread; a started job has one thread of its own."""
 
-    def __init__(self, course: Course, invoker: Invoker, clock: Clock | None = None) -> None:
-        super().__init__(course)
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock) -> None:
+        super().__init__(course, clock)
         self._invoker = invoker
-        self._clock = clock or SystemClock()
-        self._driver = SequentialDriver(course, invoker, self._clock)
+        self._driver = SequentialDriver(course, invoker, clock)
 
     def execute(self, first: Started) -> None:
         apply(self.course.machine, first)
@@ -93,7 +86,7 @@ class SequentialMode(Mode):
 
     def end_stream(self) -> None:
         if not self.course.finished.is_set():
-            self.post(ABANDONED)
+            self.post(Cancelled(self._clock.now(), ABANDONED))
             self.course.machine.delivery.left.clear()
             self._run()
 
@@ -122,8 +115,8 @@ class SequentialMode(Mode):
 class ConcurrentMode(Mode):
     """On the workers of an engine: that of the flow's `with` block, or one of its own."""
 
-    def __init__(self, course: Course, invoker: Invoker, engine: Engine, *, own_engine: bool) -> None:
-        super().__init__(course)
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, engine: Engine, *, own_engine: bool) -> None:
+        super().__init__(course, clock)
         self._engine = engine
         self._own_engine = own_engine
         self._seat = Seat(course, invoker)
@@ -135,7 +128,7 @@ class ConcurrentMode(Mode):
         try:
             self.wait(None)
         except KeyboardInterrupt:
-            self.post(Cancelled("interrupted"))
+            self.post(Cancelled(self._clock.now(), "interrupted"))
             done = self.course.finished.wait(INTERRUPT_GRACE)
             self._close(wait=done)
             raise
@@ -159,11 +152,14 @@ class ConcurrentMode(Mode):
         if finished.is_set() and not left:
             self._close()
 
+    def make_room(self) -> None:
+        self._engine.look_again(self._seat)
+
     def end_stream(self) -> None:
         if not self.course.finished.is_set():
             if self._own_engine:
                 self._engine.close_after(self._seat, keep_program=False)
-            self.post(ABANDONED)
+            self.post(Cancelled(self._clock.now(), ABANDONED))
 
     def post(self, fact: Fact) -> None:
         self._engine.post(self._seat, fact)

@@ -38,7 +38,7 @@ class Settings:
     execution_mode: ExecutionMode | str = ExecutionMode.SEQUENTIAL
     max_workers: int | None = None
     """Threads of concurrent mode; `None`: as many as the processors and four, at most 32."""
-    error_strategy: ErrorStrategy = Stop()  # noqa: RUF009 -- frozen
+    error_strategy: ErrorStrategy = Stop()
     """What to decide about failures of routines that do not say it themselves."""
     timeout: Seconds | None = None
     """Seconds the whole job may take; it fails with `JobTimeoutError` after that."""
@@ -56,7 +56,9 @@ class Settings:
     def __post_init__(self) -> None:
         modes = [mode.value for mode in ExecutionMode]
         if self.execution_mode not in modes:
-            raise SettingError(f"execution_mode: there is no mode {self.execution_mode!r}.{nearest(self.execution_mode, modes)}")
+            raise SettingError(
+                f"execution_mode: there is no mode {self.execution_mode!r}.{nearest(self.execution_mode, modes)}"
+            )
         object.__setattr__(self, "execution_mode", ExecutionMode(self.execution_mode))
         if not isinstance(self.error_strategy, ErrorStrategy):
             raise SettingError(

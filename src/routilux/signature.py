@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from routilux.hints import Annotation, item_of
 from routilux.context import Context
 from routilux.errors import SignatureError
 from routilux.guard import guarded
+from routilux.hints import Annotation, item_of
 
 REQUIRED: Any = inspect.Parameter.empty
 """Stands for the default of a parameter that has none."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from routilux.hints import Annotation
 from routilux.firing import AllSlots, FiringRule
+from routilux.hints import Annotation
 from routilux.signature import Parameter, Signature
 
 OUTPUT = "output"

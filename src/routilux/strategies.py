@@ -159,7 +159,7 @@ class Retry(ErrorStrategy):
         if isinstance(self.delay, Sequence):
             wait = seconds_of("delay", self.delay[min(retry, len(self.delay) - 1)])
         else:
-            wait = seconds_of("delay", self.delay) * min(self.backoff**min(retry, 64), 1e12)
+            wait = seconds_of("delay", self.delay) * min(self.backoff ** min(retry, 64), 1e12)
         wait = min(wait, seconds_of("max_delay", self.max_delay))
         if self.jitter and wait:
             wait *= 1 + self.jitter * (2 * zlib.crc32(f"{seed}/{attempt}".encode()) / 0xFFFFFFFF - 1)

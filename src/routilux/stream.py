@@ -55,6 +55,8 @@ class Stream(Iterator[Any]):
             self.job.raise_for_status()
             raise StopIteration
         routine_id, _, value = left.popleft()
+        if len(left) == self._course.machine.window // 2:
+            self._mode.make_room()
         return routine_id, value
 
     def close(self) -> None:

@@ -18,7 +18,6 @@ from routilux.machine.delivery import Activation
 from routilux.machine.plan import Station
 from routilux.slots import OUTPUT
 
-
 Attempt: TypeAlias = tuple[str, int, int]
 """Routine id, activation id, attempt."""
 
@@ -120,4 +119,3 @@ def _with_value(context: Context | None, value: Any, *, closes: bool = True) -> 
     if value is not None:
         emissions.append((OUTPUT, value))
     return emissions
-

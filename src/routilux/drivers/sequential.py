@@ -52,7 +52,7 @@ class SequentialDriver:
                 return
             elif not machine.done:
                 self._course.read()
-                fact = clock.wait(inbox, machine.timers.next_due)
+                fact = clock.wait(inbox, machine.timers.next_due, idle=not machine.paused)
                 if fact is not None:
                     apply(machine, fact)
             if len(machine.ledger.records) >= BATCH:

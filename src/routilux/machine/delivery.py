@@ -15,6 +15,7 @@ from routilux.guard import guarded
 from routilux.machine.gates import Firing, Gate, Message, make_gate
 from routilux.machine.plan import Plan, Station, Target
 from routilux.machine.scopes import Place, Scope, common, opened_by
+from routilux.slots import ERROR
 
 Activation: TypeAlias = tuple[
     int,  # id: counted from 1
@@ -101,9 +102,12 @@ class Delivery:
         return gate
 
     def emit(self, station: Station, event: str, value: Any, cause: int, place: Place | None, moment: int) -> None:
-        """Takes one emission to all that it is connected to; what is connected to nothing leaves the flow."""
+        """Takes one emission to all that it is connected to; what is connected to nothing leaves the flow.
+
+        A failure whose `error` event is connected to nothing is no result: it is among the job's errors.
+        """
         targets = station.outputs[event]
-        if not targets:
+        if not targets and event != ERROR:
             self.left.append((station.routine_id, event, value))
         for number, target in enumerate(targets):
             if place is None and target.easy and self.fired < self.max_activations:

@@ -151,7 +151,14 @@ class Machine:
         )
 
     def emitted(
-        self, activation: Activation, emissions: Emissions, began: int, ended: int, worker: int = 0, *, more: bool = False
+        self,
+        activation: Activation,
+        emissions: Emissions,
+        began: int,
+        ended: int,
+        worker: int = 0,
+        *,
+        more: bool = False,
     ) -> None:
         """An attempt ended well; or, with `more`, a generator gave a value and can be asked for another."""
         station, timeout = activation[1], activation[1].timeout_ns

@@ -245,19 +245,20 @@ def _by_names(handler: Handler, names: tuple[str, ...], where: str) -> Callable[
     function, signature = handler.signature.handler, handler.signature
     known = {parameter.name for parameter in signature.parameters}
     required = {parameter.name for parameter in signature.parameters if parameter.required}
+    wanted = ", ".join(parameter.name for parameter in signature.parameters) or "names"
 
     def call(message: Any, **context: Any) -> Any:
         if not isinstance(message, Mapping):
             raise HandlerInputError(
-                f"{where}, slot {names[0]!r}: its handler takes {', '.join(sorted(known)) or 'names'} from a mapping, and "
-                f"a {type(message).__name__} arrived. Emit a mapping, emit(event, name=value), or give it one parameter."
+                f"{where}, slot {names[0]!r}: its handler takes {wanted} from a mapping, and a "
+                f"{type(message).__name__} arrived. Emit a mapping, emit(event, name=value), or give it one parameter."
             )
         missing = required - message.keys()
         surplus = set() if signature.takes_any_name else message.keys() - known
         if missing or surplus:
             problem = f"lacks {sorted(missing)}" if missing else f"has {sorted(map(str, surplus))} too many"
             raise HandlerInputError(
-                f"{where}, slot {names[0]!r}: its handler takes {', '.join(sorted(known))}, and the mapping that arrived "
+                f"{where}, slot {names[0]!r}: its handler takes {wanted}, and the mapping that arrived "
                 f"{problem}. Emit those names, or change the handler's parameters."
             )
         return function(**message, **context)

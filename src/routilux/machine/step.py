@@ -11,18 +11,21 @@ def apply(machine: Machine, fact: Fact) -> None:
     match fact:
         case Settled():
             settle(machine, fact)
-        case Taken(moment=moment):
-            machine.take(moment)
-        case Rang(moment=moment):
-            machine.ring(moment)
-        case Started(moment=moment, messages=messages):
-            machine.start(messages, moment)
+            machine.rest(fact.ended)
+            return
+        case Taken():
+            machine.take(fact.moment)
+        case Rang():
+            machine.ring(fact.moment)
+        case Started():
+            machine.start(fact.messages, fact.moment)
         case Paused():
             machine.paused = not machine.done
         case Resumed():
             machine.paused = False
-        case Cancelled(reason=reason):
-            machine.cancel(reason)
+        case Cancelled():
+            machine.cancel(fact.reason)
+    machine.rest(fact.moment)
 
 
 def settle(machine: Machine, fact: Settled) -> None:

@@ -1,0 +1,94 @@
+# Needs Python >= 3.11 and make. Everything else is installed into $(VENV) and $(WHEEL_VENV).
+PYTHON ?= python3
+VENV := .venv
+WHEEL_VENV := .venv-wheel
+BIN := $(VENV)/bin
+VERSION := $(shell $(PYTHON) -c 'import sys; print(sys.version.split()[0])')
+CODE := src tests conftest.py $(wildcard benchmarks examples)
+DOCS := $(wildcard README.md docs)
+SOURCES := $(shell find src -name '*.py' -o -name py.typed)
+
+# What a test run may look at: copied to a place without `src/`, so that only the installed wheel can be imported.
+WHEEL_RUN := build/wheel-run
+BESIDE_THE_TESTS := tests conftest.py pyproject.toml $(wildcard README.md CHANGELOG.md docs examples benchmarks)
+
+# The machine and the definition language: what decides, and what users write against.
+DEFINITION := flow routine slots signature hints context strategies firing fields options graph checks drawing \
+    settings facts guard errors
+COMPLETE := src/routilux/machine/*.py $(DEFINITION:%=src/routilux/%.py)
+comma := ,
+empty :=
+listed = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check test-source test-wheel wheel format bench clean
+
+help:
+	@echo 'make demo | test | check | format | bench | clean   [PYTHON=python3.13]'
+
+demo: $(VENV)/.cli
+	$(BIN)/routilux demo
+
+test: check test-source test-wheel
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test-source: $(VENV)/.dev
+	$(BIN)/pytest --cov --cov-report= --doctest-modules --pyargs tests $(DOCS) routilux
+	$(BIN)/coverage report
+	$(BIN)/coverage report --include='$(call listed,$(COMPLETE))' --fail-under=100
+
+test-wheel: $(WHEEL_VENV)/.wheel
+	rm -rf $(WHEEL_RUN)
+	mkdir -p $(WHEEL_RUN)
+	cp -R $(BESIDE_THE_TESTS) $(WHEEL_RUN)
+	cd $(WHEEL_RUN) && $(CURDIR)/$(WHEEL_VENV)/bin/pytest --doctest-modules --pyargs tests $(DOCS) routilux
+
+wheel: build/.wheel
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix --exit-zero --quiet $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+clean:
+	rm -rf $(VENV) $(WHEEL_VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis \
+	    .import_linter_cache
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
+
+# A stamp stands for what pyproject.toml asks for: when that changes, or the version of Python, pip runs again.
+# The installation is editable, so a change of the source needs none.
+$(VENV)/.python-$(VERSION):
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "routilux needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv --clear $(VENV)
+	touch $@
+
+$(VENV)/.cli: $(VENV)/.python-$(VERSION) pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.python-$(VERSION) pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/.cli
+
+build/.wheel: $(VENV)/.dev $(SOURCES) README.md LICENSE
+	rm -rf build/wheel
+	$(BIN)/python -m build --wheel --outdir build/wheel .
+	touch $@
+
+$(WHEEL_VENV)/.python-$(VERSION):
+	$(PYTHON) -m venv --clear $(WHEEL_VENV)
+	touch $@
+
+$(WHEEL_VENV)/.wheel: $(WHEEL_VENV)/.python-$(VERSION) build/.wheel
+	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps build/wheel/*.whl
+	wheel=$$(echo build/wheel/*.whl) && \
+	    $(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$wheel[test]"
+	touch $@
