@@ -119,7 +119,7 @@ def _check_fed(flow: FlowDefinition, entry: str, inside: set[str]) -> None:
 
 
 def _listens(flow: FlowDefinition, member: Member, slot: Slot) -> bool:
-    """Whether the handler of a slot can be set off at all: a handler none of whose slots is connected is just unused."""
+    """Whether the handler of a slot can be set off at all; one none of whose slots is connected is just unused."""
     handler = next(one for one in member.routine.handlers if slot in one.slots)
     connected = {connection.slot for connection in flow.connections if connection.target == member.id}
     return len(member.routine.handlers) == 1 or any(other.name in connected for other in handler.slots)

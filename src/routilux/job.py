@@ -12,7 +12,8 @@ from routilux.facts import Cancelled, Failure, JobStatus, Paused, Resumed
 from routilux.machine.stranded import stranded
 from routilux.ports import Clock, Steering
 from routilux.results import Results
-from routilux.tracking.history import Counts, History
+from routilux.tracking.counts import Counts
+from routilux.tracking.history import History
 from routilux.tracking.records import ExecutionRecord
 from routilux.waiting import Waiting, waiting
 
@@ -23,21 +24,14 @@ class Job:
     """A running or finished job."""
 
     def __init__(self, course: Course, steering: Steering, history: History, clock: Clock) -> None:
+        self.job_id = course.origin.job_id
+        self.flow_id = course.origin.flow_id
+        self.results = Results(course.machine.delivery.left)
+        """By routine id: what left the flow there, in order."""
         self._course = course
         self._steering = steering
         self._history = history
         self._clock = clock
-        self._results = Results(course.machine.delivery.left)
-
-    @property
-    def job_id(self) -> str:
-        """Its name, different for every job."""
-        return self._course.origin.job_id
-
-    @property
-    def flow_id(self) -> str:
-        """The flow it is an execution of."""
-        return self._course.origin.flow_id
 
     @property
     def status(self) -> JobStatus:
@@ -45,14 +39,9 @@ class Job:
         return self._course.status
 
     @property
-    def results(self) -> Results:
-        """By routine id: what left the flow there, in order."""
-        return self._results
-
-    @property
     def result(self) -> Any:
         """The one value that left the flow; raises `ResultError` if it is not exactly one."""
-        return self._results.only()
+        return self.results.only()
 
     @property
     def errors(self) -> list[Failure]:

@@ -166,6 +166,34 @@ class Retry(ErrorStrategy):
         return wait
 
 
+def decision_on(
+    error: BaseException,
+    attempt: int,
+    seed: str,
+    own: ErrorStrategy | None,
+    flow_strategy: ErrorStrategy,
+    *,
+    again: bool,
+) -> Decision:
+    """What a routine's own strategy, or else the flow's, says of a failure; `again` is whether a retry makes sense.
+
+    What is no `Exception` stops the job whatever the strategy, and so does a strategy that itself raises.
+    """
+    if not isinstance(error, Exception):
+        return Verdict.STOP
+    strategy = (own or flow_strategy).within(flow_strategy)
+    decision: Decision
+    decision, broken = guarded(strategy.decide, error, attempt if again else NO_MORE, seed)
+    if broken is not None:
+        error.add_note(f"The error strategy {strategy!r} itself raised {broken!r}, and so the job stops.")
+        return Verdict.STOP
+    return decision
+
+
+NO_MORE = 1 << 62
+"""An attempt after which there is no other, however many retries are allowed."""
+
+
 def seconds_of(name: str, value: object, *, least: float = 0.0) -> float:
     """A duration as seconds; raises `SettingError`, naming the setting, for what is none."""
     seconds = value.total_seconds() if isinstance(value, timedelta) else value

@@ -38,9 +38,8 @@ def waiting(machine: Machine, moment: int, workers: int) -> list[Waiting]:
     for routine_id, lane in list(machine.delivery.lanes.items()):
         if lane.waiting:
             holders = [str(one[0]) for one in list(machine.running.values()) if one[1].routine_id == routine_id]
-            limit = next(station.limit for station in machine.plan.stations if station.routine_id == routine_id)
             by = f", held by activation {', '.join(holders)}" if holders else ""
-            found.append(Waiting(routine_id, f"limit: max_concurrency={limit} is reached{by}", len(lane.waiting)))
+            found.append(Waiting(routine_id, f"limit: max_concurrency={lane.limit} is reached{by}", len(lane.waiting)))
     for gate in machine.delivery.gates:
         count = sum(gate.parked().values())
         if count:

@@ -44,11 +44,27 @@ class Misfire(NamedTuple):
 class Lane:
     """How many activations of a limited routine may still begin, and those that wait for it."""
 
-    __slots__ = ("free", "waiting")
+    __slots__ = ("free", "limit", "waiting")
 
-    def __init__(self, free: int) -> None:
-        self.free = free
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.free = limit
         self.waiting: deque[Activation] = deque()
+
+    def enter(self, activation: Activation, ready: deque[Activation]) -> None:
+        """Lets an activation begin, at once or when another has left."""
+        if self.free:
+            self.free -= 1
+            ready.append(activation)
+        else:
+            self.waiting.append(activation)
+
+    def leave(self, ready: deque[Activation]) -> None:
+        """Gives the place of an activation to the one that waited longest."""
+        if self.waiting:
+            ready.append(self.waiting.popleft())
+        else:
+            self.free += 1
 
 
 class Delivery:
@@ -148,21 +164,8 @@ class Delivery:
         station = activation[1]
         if station.limit is None:
             self.ready.append(activation)
-            return
-        lane = self.lanes[station.routine_id]
-        if lane.free:
-            lane.free -= 1
-            self.ready.append(activation)
         else:
-            lane.waiting.append(activation)
-
-    def vacate(self, station: Station) -> None:
-        """Gives back what an activation of a limited routine held, to the one that waited longest."""
-        lane = self.lanes[station.routine_id]
-        if lane.waiting:
-            self.ready.append(lane.waiting.popleft())
-        else:
-            lane.free += 1
+            self.lanes[station.routine_id].enter(activation, self.ready)
 
     def flush_one(self, moment: int) -> bool:
         """Hands over what one station has although more could have come, the most upstream first.

@@ -23,7 +23,7 @@ from typing import Any
 from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
 from routilux.facts import ActivationStatus, Emissions, FailureKind, JobStatus, Origin
 from routilux.firing import Batch
-from routilux.guard import guarded, text_of
+from routilux.guard import text_of
 from routilux.machine.complaints import MISTAKES, handler_timeout, job_timeout, mistake_in, stop_iteration
 from routilux.machine.delivery import Activation, Delivery, Misfire
 from routilux.machine.fanouts import FanOuts
@@ -33,7 +33,7 @@ from routilux.machine.stranded import stranded
 from routilux.machine.timers import Alarm, Timers
 from routilux.settings import Settings
 from routilux.slots import ERROR, OUTPUT
-from routilux.strategies import Decision, TryAgain, Verdict, seconds_of
+from routilux.strategies import TryAgain, Verdict, decision_on, seconds_of
 
 COMPLETED, YIELDED = ActivationStatus.COMPLETED, ActivationStatus.YIELDED
 NEVER_BEGAN: Any = (object(),)
@@ -185,12 +185,14 @@ class Machine:
         if isinstance(error, StopIteration):
             error = stop_iteration(self.plan.flow_id, station, error)
         failure = failure_of(activation, error)
-        decision = self._decide(activation, error, failure.kind)
+        seed = f"{self._origin.job_id}/{number}"
+        mendable = failure.kind is not FailureKind.INPUT
+        decision = decision_on(error, attempt, seed, station.strategy, self.settings.error_strategy, again=mendable)
         if isinstance(decision, TryAgain):
             self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
             without_traceback(error)
             if station.limit is not None:
-                self.delivery.vacate(station)
+                self.delivery.lanes[station.routine_id].leave(self.ready)
             due = ended + decision.delay_ns
             again = (number, station, arguments, cause, due, attempt + 1, place)
             if due > ended:
@@ -263,24 +265,11 @@ class Machine:
         self.delivery.emit(station, OUTPUT, value, activation[0], None, ended)
         self._after_delivery(ended)
 
-    def _decide(self, activation: Activation, error: BaseException, kind: FailureKind) -> Decision:
-        """What the strategy says; an input that cannot be handed over is not tried again, as it would not change."""
-        flow_strategy = self.settings.error_strategy
-        strategy = (activation[1].strategy or flow_strategy).within(flow_strategy)
-        if not isinstance(error, Exception):
-            return Verdict.STOP
-        seed = f"{self.ledger.origin.job_id}/{activation[0]}"
-        attempt = 1 << 62 if kind is FailureKind.INPUT else activation[5]
-        decision, broken = guarded(strategy.decide, error, attempt, seed)
-        if broken is not None:
-            error.add_note(f"The error strategy {strategy!r} itself raised {broken!r}, and so the job stops.")
-        return Verdict.STOP if broken is not None else decision
-
     def _conclude(self, activation: Activation, moment: int) -> None:
         """An activation has ended for good: gives back its lane, and leaves its scope."""
         station = activation[1]
         if station.limit is not None and activation[2] is not NEVER_BEGAN:
-            self.delivery.vacate(station)
+            self.delivery.lanes[station.routine_id].leave(self.ready)
         if activation[6] is not None or station.is_generator:
             self.fan_outs.conclude(activation, moment)
 

@@ -1,0 +1,62 @@
+"""How many activations ended in which way, however many of their records were dropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+
+from routilux.facts import ActivationStatus, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Of one routine: how its activations and attempts ended."""
+
+    executions: int = 0
+    """Activations that ended for good: completed, failed, skipped or cancelled."""
+    completed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    cancelled: int = 0
+    retried: int = 0
+    """Attempts that failed and were tried again."""
+    yielded: int = 0
+    """Values that generators gave."""
+
+
+COMPLETED = ActivationStatus.COMPLETED
+
+
+class Tally:
+    """Counts records by routine and status; only what is not simply completed costs more than an addition."""
+
+    __slots__ = ("_records", "_unusual")
+
+    def __init__(self) -> None:
+        self._records: Counter[str] = Counter()
+        self._unusual: Counter[tuple[str, ActivationStatus]] = Counter()
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Counts records."""
+        self._records.update(map(itemgetter(2), records))
+        for record in [record for record in records if record[4] is not COMPLETED]:
+            self._unusual[record[2], record[4]] += 1
+
+    def counts(self) -> dict[str, Counts]:
+        """By routine id, in the order in which each was first seen."""
+        return {routine_id: self._counts(routine_id, total) for routine_id, total in list(self._records.items())}
+
+    def _counts(self, routine_id: str, total: int) -> Counts:
+        unusual = {status: self._unusual[routine_id, status] for status in ActivationStatus}
+        retried, yielded = unusual[ActivationStatus.RETRIED], unusual[ActivationStatus.YIELDED]
+        return Counts(
+            executions=total - retried - yielded,
+            completed=total - sum(unusual.values()),
+            failed=unusual[ActivationStatus.FAILED],
+            skipped=unusual[ActivationStatus.SKIPPED],
+            cancelled=unusual[ActivationStatus.CANCELLED],
+            retried=retried,
+            yielded=yielded,
+        )

@@ -1,0 +1,256 @@
+"""The tracker of a flow: reads the records of all its jobs, and knows nothing of what runs them.
+
+Records arrive in batches, from whichever thread has one. They are kept by routine within bounds, and folded into
+figures before they can be dropped, so that statistics are of everything that ever ran. Folding waits until
+hundreds of a routine have come or somebody looks, because then it costs a tenth of a microsecond each.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+from routilux.errors import ResultError, nearest
+from routilux.facts import JobStatus, Origin, Record
+from routilux.tracking.counts import Counts, Tally
+from routilux.tracking.figures import Figures
+from routilux.tracking.records import ExecutionRecord
+from routilux.tracking.report import report_lines
+from routilux.tracking.retained import Retained
+
+SORT_AT = 4096
+"""So many records, of whatever jobs, are taken to their routines at once."""
+
+FOLD_AT = 256
+"""So many records of one routine are folded at once."""
+
+
+class RoutineFigures:
+    """What is kept and known of one routine."""
+
+    __slots__ = ("_unfolded", "queue_wait", "retained", "run_time")
+
+    def __init__(self, retained: Retained) -> None:
+        self.retained = retained
+        self.run_time = Figures()
+        self.queue_wait = Figures()
+        self._unfolded: list[Record] = []
+
+    def add(self, records: Sequence[Record]) -> None:
+        """Takes records in."""
+        self.retained.extend(records)
+        self._unfolded += records
+        if len(self._unfolded) >= FOLD_AT:
+            self.fold()
+
+    def fold(self) -> None:
+        """Brings the figures up to date."""
+        records = self._unfolded
+        if records:
+            self.run_time.fold([record[8] - record[7] for record in records])
+            self.queue_wait.fold([record[7] - record[6] for record in records])
+            records.clear()
+
+
+class ExecutionTracker:
+    """Execution records and performance figures of a flow's jobs."""
+
+    def __init__(
+        self,
+        flow_id: str | None = None,
+        max_history_size: int | None = 1000,
+        history_ttl_seconds: float | None = 3600,
+        *,
+        now: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        """The bounds are for each routine; `None` lifts one. `now` gives the present moment of the jobs' clock."""
+        self.flow_id = flow_id
+        self._max_size = max_history_size
+        self._ttl_seconds = history_ttl_seconds
+        self._now = now
+        self._unsorted: list[Record] = []
+        self._routines: dict[str, RoutineFigures] = {}
+        self._tally = Tally()
+        self._jobs = _Jobs()
+        self._lock = threading.Lock()
+
+    @property
+    def routine_executions(self) -> Mapping[str, Sequence[ExecutionRecord]]:
+        """By routine id: the records that are kept, oldest first. A routine that never ran is absent."""
+        with self._lock:
+            self._sort()
+        return _Executions(self._routines)
+
+    def absorb(self, records: Sequence[Record]) -> None:
+        """Takes records of one job in; from any thread."""
+        with self._lock:
+            self._unsorted += records
+            if len(self._unsorted) >= SORT_AT:
+                self._sort()
+
+    def job_started(self, origin: Origin, moment: int, workers: int) -> None:
+        """A job begins, on so many workers."""
+        with self._lock:
+            self._jobs.started(origin.job_id, moment, workers)
+
+    def job_finished(self, origin: Origin, status: JobStatus, started: int, ended: int, workers: int) -> None:
+        """A job is over."""
+        with self._lock:
+            self._jobs.finished(origin.job_id, status, started, ended, workers)
+
+    def get_routine_performance(self, routine_id: str) -> dict[str, Any]:
+        """The figures of one routine, as under `routines` in `get_performance_metrics`."""
+        routines = self.get_performance_metrics()["routines"]
+        if routine_id not in routines:
+            raise ResultError(f"No execution of {routine_id!r} has been tracked.{nearest(routine_id, routines)}")
+        found: dict[str, Any] = routines[routine_id]
+        return found
+
+    def get_performance_metrics(self) -> dict[str, Any]:
+        """Figures of everything that ran since the tracker was made, as plain values (all durations in seconds).
+
+        `run_time` and `queue_wait` are of attempts, and of the single values of generators; quantiles beyond the
+        first thousand are from every eighth. `throughput` is executions a second of the time in which jobs ran.
+        `engine_overhead` is what sequential jobs took beyond their handlers, waits for retries included, and
+        `None` where a job had several workers, whose idle time cannot be told from it.
+        """
+        with self._lock:
+            self._sort()
+            for figures in self._routines.values():
+                figures.fold()
+            counts = self._tally.counts()
+            work = sum(figures.run_time.total for figures in self._routines.values())
+            routines = {
+                routine_id: self._routine_metrics(figures, counts[routine_id], work)
+                for routine_id, figures in self._routines.items()
+            }
+            return self._flow_metrics(routines, counts, work)
+
+    def report(self, file: TextIO | None = None) -> None:
+        """Prints the figures as a table, with the bottleneck named; to standard output, or to `file`."""
+        print("\n".join(report_lines(self.get_performance_metrics())), file=file or sys.stdout)
+
+    def _sort(self) -> None:
+        """Takes the records that came to their routines, and folds where there are many."""
+        records, self._unsorted = self._unsorted, []
+        self._tally.add(records)
+        groups: defaultdict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            groups[record[2]].append(record)
+        for routine_id, group in groups.items():
+            figures = self._routines.get(routine_id)
+            if figures is None:
+                kept = Retained(self._max_size, self._ttl_seconds, self._now)
+                figures = self._routines[routine_id] = RoutineFigures(kept)
+            figures.add(group)
+
+    def _routine_metrics(self, figures: RoutineFigures, counts: Counts, work: int) -> dict[str, Any]:
+        retained = figures.retained
+        retained.prune()
+        return {
+            **_count_metrics([counts], self._jobs.busy_ns(self._now())),
+            "run_time": figures.run_time.summary(),
+            "queue_wait": figures.queue_wait.summary(),
+            "work": figures.run_time.total / 1e9,
+            "share": figures.run_time.total / work if work else 0.0,
+            "retained": len(retained),
+            "dropped": {"count": retained.dropped_by_count, "age": retained.dropped_by_age},
+        }
+
+    def _flow_metrics(self, routines: dict[str, dict[str, Any]], counts: dict[str, Counts], work: int) -> dict[str, Any]:
+        now = self._now()
+        run_time, queue_wait = Figures(), Figures()
+        for figures in self._routines.values():
+            run_time.merge(figures.run_time)
+            queue_wait.merge(figures.queue_wait)
+        bottleneck = max(routines, key=lambda routine_id: float(routines[routine_id]["share"]), default=None)
+        worker_ns, busy_ns = self._jobs.worker_ns(now), self._jobs.busy_ns(now)
+        sequential = self._jobs.most_workers <= 1
+        return {
+            "flow_id": self.flow_id,
+            "jobs": self._jobs.by_status(),
+            **_count_metrics(list(counts.values()), busy_ns),
+            "run_time": run_time.summary(),
+            "queue_wait": queue_wait.summary(),
+            "work": work / 1e9,
+            "wall_time": busy_ns / 1e9,
+            "worker_utilisation": work / worker_ns if worker_ns else 0.0,
+            "engine_overhead": (worker_ns - work) / 1e9 if sequential else None,
+            "retained": sum(routine["retained"] for routine in routines.values()),
+            "dropped": {
+                reason: sum(routine["dropped"][reason] for routine in routines.values()) for reason in ("count", "age")
+            },
+            "bottleneck": (
+                None if bottleneck is None else {"routine": bottleneck, "share": routines[bottleneck]["share"]}
+            ),
+            "routines": routines,
+        }
+
+
+class _Jobs:
+    """When jobs ran, and on how many workers."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, tuple[int, int]] = {}
+        self._ended: Counter[str] = Counter()
+        self._worker_ns = 0
+        self._busy_ns = 0
+        self._busy_since = 0
+        self.most_workers = 0
+
+    def started(self, job_id: str, moment: int, workers: int) -> None:
+        if not self._running:
+            self._busy_since = moment
+        self._running[job_id] = moment, workers
+        self.most_workers = max(self.most_workers, workers)
+
+    def finished(self, job_id: str, status: JobStatus, started: int, ended: int, workers: int) -> None:
+        self._running.pop(job_id, None)
+        self._ended[str(status)] += 1
+        self._worker_ns += (ended - started) * workers
+        if not self._running:
+            self._busy_ns += ended - self._busy_since
+
+    def busy_ns(self, now: int) -> int:
+        """For how long at least one job ran."""
+        return self._busy_ns + (now - self._busy_since if self._running else 0)
+
+    def worker_ns(self, now: int) -> int:
+        """For how long there were workers, each counted."""
+        return self._worker_ns + sum((now - started) * workers for started, workers in self._running.values())
+
+    def by_status(self) -> dict[str, int]:
+        running = {"running": len(self._running)} if self._running else {}
+        return {**running, **self._ended}
+
+
+class _Executions(Mapping[str, Sequence[ExecutionRecord]]):
+    """What is kept, by routine."""
+
+    def __init__(self, routines: Mapping[str, RoutineFigures]) -> None:
+        self._routines = routines
+
+    def __getitem__(self, routine_id: str) -> Sequence[ExecutionRecord]:
+        return self._routines[routine_id].retained
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([routine_id for routine_id, figures in list(self._routines.items()) if figures.retained])
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _count_metrics(counts: list[Counts], busy_ns: int) -> dict[str, Any]:
+    executions = sum(count.executions for count in counts)
+    return {
+        "executions": executions,
+        "failures": sum(count.failed + count.skipped for count in counts),
+        "retries": sum(count.retried for count in counts),
+        "cancelled": sum(count.cancelled for count in counts),
+        "yields": sum(count.yielded for count in counts),
+        "throughput": executions / busy_ns * 1e9 if busy_ns else 0.0,
+    }
