@@ -10,8 +10,8 @@ from routilux.facts import Failure, FailureKind, JobStatus, Origin, Record, fram
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import Machine
 
-Reader: TypeAlias = Callable[[Sequence[Record]], None]
-"""Is shown each batch of records once, oldest first."""
+Reader: TypeAlias = Callable[[Sequence[Record], Sequence[Record]], None]
+"""Is shown each record once, oldest first, and those that did not simply complete once more by themselves."""
 
 BATCH = 1024
 """How many records may wait to be read."""
@@ -71,14 +71,12 @@ class Course:
 
     def read(self) -> None:
         """Shows the readers what has been recorded since the last time."""
+        ledger = self.machine.ledger
         with self._reading:
-            records = self.machine.ledger.records
-            count = len(records)
-            if count:
-                batch = records[:count]
-                del records[:count]
+            records, unusual = _taken_out(ledger.records), _taken_out(ledger.unusual)
+            if records:
                 for reader in self._readers:
-                    reader(batch)
+                    reader(records, unusual)
 
     def finish(self, moment: int, unclosed: Iterable[tuple[tuple[str, int, int], Exception]]) -> None:
         """The machine is done: everybody who waits is told, once.
@@ -100,3 +98,10 @@ class Course:
     def is_over(self, activation: Activation) -> bool:
         """Whether nobody wants the outcome of a running activation any more."""
         return self.machine.end is not None or self.machine.running.get(activation[0]) is not activation
+
+
+def _taken_out(records: list[Record]) -> list[Record]:
+    """What is in a list to which another thread may add meanwhile."""
+    taken = records[:]
+    del records[: len(taken)]
+    return taken

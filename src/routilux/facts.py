@@ -128,11 +128,12 @@ def frames_of(error: BaseException) -> tuple[Frame, ...]:
 
 
 Record: TypeAlias = tuple[
-    Origin,  # the job
+    str,  # job id
+    int,  # nanoseconds to add to a moment to get nanoseconds since the epoch
     int,  # activation id: the machine's counter, from 1
     str,  # routine id
     int,  # attempt, from 1
-    ActivationStatus,
+    str,  # how it ended: the value of an ActivationStatus
     int,  # cause: id of the activation whose emission completed the inputs; 0 for the entry
     int,  # fired
     int,  # begun
@@ -140,6 +141,8 @@ Record: TypeAlias = tuple[
     int,  # worker, from 0
     Failure | None,
 ]
+"""One attempt. But for the failure all fields are of types that the garbage collector does not track, so that
+it forgets the tuple as well: a hundred thousand records that it had to visit would cost more than they do."""
 
 
 Emissions: TypeAlias = Sequence[tuple[str, Any]]

@@ -12,12 +12,14 @@ from routilux.machine.delivery import Activation
 class Ledger:
     """What is written down of a job while it runs; readers take `records` out in batches."""
 
-    __slots__ = ("error_count", "errors", "late", "origin", "records")
+    __slots__ = ("error_count", "errors", "late", "origin", "records", "unusual")
 
     def __init__(self, origin: Origin, max_errors: int | None) -> None:
         self.origin = origin
         self.records: list[Record] = []
         """In the order of settling."""
+        self.unusual: list[Record] = []
+        """Those of them that did not simply complete, so that nobody has to look for them."""
         self.errors: deque[Failure] = deque(maxlen=max_errors)
         """The last failures that were final."""
         self.error_count = 0
@@ -35,9 +37,12 @@ class Ledger:
     ) -> None:
         """Writes down how one attempt ended; a failure that is not tried again counts as an error of the job."""
         number, station, _, cause, fired, attempt, _ = activation
-        self.records.append(
-            (self.origin, number, station.routine_id, attempt, status, cause, fired, began, ended, worker, failure)
-        )
+        origin = self.origin
+        who = (origin.job_id, origin.epoch_offset_ns, number, station.routine_id, attempt)
+        record = (*who, status.value, cause, fired, began, ended, worker, failure)
+        self.records.append(record)
+        if status is not ActivationStatus.COMPLETED:
+            self.unusual.append(record)
         if failure is not None and status is not ActivationStatus.RETRIED:
             self.error_count += 1
             self.errors.append(failure)

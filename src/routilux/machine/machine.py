@@ -36,6 +36,7 @@ from routilux.slots import ERROR, OUTPUT
 from routilux.strategies import TryAgain, Verdict, decision_on, seconds_of
 
 COMPLETED, YIELDED = ActivationStatus.COMPLETED, ActivationStatus.YIELDED
+PLAINLY = COMPLETED.value
 NEVER_BEGAN: Any = (object(),)
 """The arguments of an activation that came to nothing before it could take its routine's lane."""
 
@@ -56,7 +57,7 @@ class Machine:
         self.ready = self.delivery.ready
         self.fan_outs = FanOuts(self.delivery)
         self.ledger = Ledger(origin, settings.max_history_size)
-        self._origin = origin
+        self._job = origin.job_id, origin.epoch_offset_ns
         self._record = self.ledger.records.append
         self._make_ready = self.ready.append
         self.timers = Timers()
@@ -146,8 +147,9 @@ class Machine:
                 return
             delivery.fired = follower
             self._make_ready((follower, successor, (value,), number, ended, 1, None))
+        job_id, offset = self._job
         self._record(
-            (self._origin, number, station.routine_id, attempt, COMPLETED, cause, fired, began, ended, worker, None)
+            (job_id, offset, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, worker, None)
         )
 
     def emitted(
@@ -185,7 +187,7 @@ class Machine:
         if isinstance(error, StopIteration):
             error = stop_iteration(self.plan.flow_id, station, error)
         failure = failure_of(activation, error)
-        seed = f"{self._origin.job_id}/{number}"
+        seed = f"{self._job[0]}/{number}"
         mendable = failure.kind is not FailureKind.INPUT
         decision = decision_on(error, attempt, seed, station.strategy, self.settings.error_strategy, again=mendable)
         if isinstance(decision, TryAgain):

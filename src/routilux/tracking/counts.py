@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from operator import itemgetter
 
@@ -26,30 +26,30 @@ class Counts:
     """Values that generators gave."""
 
 
-COMPLETED = ActivationStatus.COMPLETED
-
-
 class Tally:
-    """Counts records by routine and status; only what is not simply completed costs more than an addition."""
+    """Counts records by routine and status; what is simply completed costs an addition for many at once."""
 
     __slots__ = ("_records", "_unusual")
 
     def __init__(self) -> None:
         self._records: Counter[str] = Counter()
-        self._unusual: Counter[tuple[str, ActivationStatus]] = Counter()
+        self._unusual: Counter[tuple[str, str]] = Counter()
 
-    def add(self, records: Sequence[Record]) -> None:
-        """Counts records."""
-        self._records.update(map(itemgetter(2), records))
-        for record in [record for record in records if record[4] is not COMPLETED]:
-            self._unusual[record[2], record[4]] += 1
+    def add(self, records: Iterable[Record]) -> None:
+        """Counts records of whatever routines."""
+        self._records.update(map(itemgetter(3), records))
+
+    def add_unusual(self, unusual: Iterable[Record]) -> None:
+        """Says of records, counted besides, that they did not simply complete."""
+        for record in unusual:
+            self._unusual[record[3], record[5]] += 1
 
     def counts(self) -> dict[str, Counts]:
         """By routine id, in the order in which each was first seen."""
         return {routine_id: self._counts(routine_id, total) for routine_id, total in list(self._records.items())}
 
     def _counts(self, routine_id: str, total: int) -> Counts:
-        unusual = {status: self._unusual[routine_id, status] for status in ActivationStatus}
+        unusual = {status: self._unusual[routine_id, status.value] for status in ActivationStatus}
         retried, yielded = unusual[ActivationStatus.RETRIED], unusual[ActivationStatus.YIELDED]
         return Counts(
             executions=total - retried - yielded,

@@ -27,9 +27,10 @@ class History(Retained):
         self._tally.add(uncounted)
         return self._tally.counts()
 
-    def absorb(self, records: Sequence[Record]) -> None:
+    def absorb(self, records: Sequence[Record], unusual: Sequence[Record]) -> None:
         """Takes records in."""
         self.extend(records)
+        self._tally.add_unusual(unusual)
         self._uncounted.extend(records)
         if len(self._uncounted) >= COUNT_AT:
             self.prune()

@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from routilux.facts import Record
+from routilux.facts import ActivationStatus, Record
 
 FIELDS: dict[str, Callable[[Record], Any]] = {
-    "execution_time": lambda record: (record[8] - record[7]) / 1e9,
-    "queue_wait": lambda record: max(0, record[7] - record[6]) / 1e9,
-    "start_time": lambda record: (record[7] + record[0].epoch_offset_ns) / 1e9,
-    "end_time": lambda record: (record[8] + record[0].epoch_offset_ns) / 1e9,
-    "status": lambda record: record[4],
-    "attempt": lambda record: record[3],
-    "job_id": lambda record: record[0].job_id,
-    "flow_id": lambda record: record[0].flow_id,
-    "routine_id": lambda record: record[2],
-    "activation_id": lambda record: record[1],
-    "cause": lambda record: record[5],
-    "worker": lambda record: record[9],
-    "error": lambda record: None if record[10] is None else record[10].message,
+    "execution_time": lambda record: (record[9] - record[8]) / 1e9,
+    "queue_wait": lambda record: max(0, record[8] - record[7]) / 1e9,
+    "start_time": lambda record: (record[8] + record[1]) / 1e9,
+    "end_time": lambda record: (record[9] + record[1]) / 1e9,
+    "status": lambda record: ActivationStatus(record[5]),
+    "attempt": lambda record: record[4],
+    "job_id": lambda record: record[0],
+    "routine_id": lambda record: record[3],
+    "activation_id": lambda record: record[2],
+    "cause": lambda record: record[6],
+    "worker": lambda record: record[10],
+    "error": lambda record: None if record[11] is None else record[11].message,
 }
 """Of each key: how it is read of a record. Durations are seconds, times seconds since the epoch."""
 

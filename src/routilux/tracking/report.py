@@ -16,7 +16,9 @@ def report_lines(metrics: dict[str, Any]) -> list[str]:
     rows = [HEAD, *(_row(routine_id, routines[routine_id]) for routine_id in ranked)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(HEAD))]
     lines = [
-        "  ".join(cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in _cells(row, widths))
+        "  ".join(
+            cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in _cells(row, widths)
+        )
         for row in rows
     ]
     return [_heading(metrics), "", lines[0].rstrip(), "-" * len(lines[0]), *lines[1:], "", _bottleneck(metrics)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import overload
 
 from routilux.facts import Record
@@ -37,14 +36,9 @@ class Retained(Sequence[ExecutionRecord]):
         if self._ttl_ns is None:
             return
         oldest, kept = self._now() - self._ttl_ns, self._records
-        while kept and kept[0][8] < oldest:
+        while kept and kept[0][9] < oldest:
             kept.popleft()
             self.dropped_by_age += 1
-
-    def last(self, count: int) -> list[Record]:
-        """The last `count` records as they are, as many of them as are still there."""
-        kept = self._records
-        return list(islice(kept, max(0, len(kept) - count), None))
 
     @overload
     def __getitem__(self, index: int) -> ExecutionRecord: ...

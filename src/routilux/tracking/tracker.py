@@ -1,8 +1,10 @@
 """The tracker of a flow: reads the records of all its jobs, and knows nothing of what runs them.
 
-Records arrive in batches, from whichever thread has one. They are kept by routine within bounds, and folded into
-figures before they can be dropped, so that statistics are of everything that ever ran. Folding waits until
-hundreds of a routine have come or somebody looks, because then it costs a tenth of a microsecond each.
+Records arrive in batches, from whichever thread has one. All are counted. They are folded into figures, so that
+statistics are of everything that ever ran, and the last of each routine are kept within bounds.
+
+Where records come so fast that looking at each would slow the jobs down, the tracker looks at one batch in eight,
+and lets it stand for the others: see `CROWDED_NS`.
 """
 
 from __future__ import annotations
@@ -11,49 +13,42 @@ import sys
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 from routilux.errors import ResultError, nearest
 from routilux.facts import JobStatus, Origin, Record
 from routilux.tracking.counts import Counts, Tally
 from routilux.tracking.figures import Figures
+from routilux.tracking.kept import Executions, Kept
 from routilux.tracking.records import ExecutionRecord
 from routilux.tracking.report import report_lines
-from routilux.tracking.retained import Retained
 
 SORT_AT = 4096
-"""So many records, of whatever jobs, are taken to their routines at once."""
+"""So many records, of whatever jobs and routines, are sorted out at once."""
 
-FOLD_AT = 256
-"""So many records of one routine are folded at once."""
+CROWDED_NS = 5_000
+"""A batch is crowded when its records are less than this apart on average: 200,000 a second."""
+
+ONE_IN = 8
+"""Of crowded batches, once there were `WHOLE` records of a tracker, one in so many is looked at."""
+
+WHOLE = 50_000
 
 
 class RoutineFigures:
-    """What is kept and known of one routine."""
+    """What is known of all executions of one routine."""
 
-    __slots__ = ("_unfolded", "queue_wait", "retained", "run_time")
+    __slots__ = ("queue_wait", "run_time")
 
-    def __init__(self, retained: Retained) -> None:
-        self.retained = retained
+    def __init__(self) -> None:
         self.run_time = Figures()
         self.queue_wait = Figures()
-        self._unfolded: list[Record] = []
 
-    def add(self, records: Sequence[Record]) -> None:
-        """Takes records in."""
-        self.retained.extend(records)
-        self._unfolded += records
-        if len(self._unfolded) >= FOLD_AT:
-            self.fold()
-
-    def fold(self) -> None:
-        """Brings the figures up to date."""
-        records = self._unfolded
-        if records:
-            self.run_time.fold([record[8] - record[7] for record in records])
-            self.queue_wait.fold([record[7] - record[6] for record in records])
-            records.clear()
+    def fold(self, records: Sequence[Record], weight: int) -> None:
+        """Adds some, at least one, each of which stands for `weight`."""
+        self.run_time.fold([record[9] - record[8] for record in records], weight)
+        self.queue_wait.fold([record[8] - record[7] for record in records], weight)
 
 
 class ExecutionTracker:
@@ -69,10 +64,12 @@ class ExecutionTracker:
     ) -> None:
         """The bounds are for each routine; `None` lifts one. `now` gives the present moment of the jobs' clock."""
         self.flow_id = flow_id
-        self._max_size = max_history_size
-        self._ttl_seconds = history_ttl_seconds
         self._now = now
-        self._unsorted: list[Record] = []
+        self._kept = Kept(max_history_size, history_ttl_seconds, now)
+        self._unsorted: dict[int, list[Record]] = {1: [], ONE_IN: []}
+        """By the number of records that each stands for: those not yet in the figures."""
+        self._batches = 0
+        self._seen = 0
         self._routines: dict[str, RoutineFigures] = {}
         self._tally = Tally()
         self._jobs = _Jobs()
@@ -83,14 +80,23 @@ class ExecutionTracker:
         """By routine id: the records that are kept, oldest first. A routine that never ran is absent."""
         with self._lock:
             self._sort()
-        return _Executions(self._routines)
+            kept = {routine_id: Executions(self._kept.of(routine_id)) for routine_id in self._routines}
+        return {routine_id: executions for routine_id, executions in kept.items() if executions}
 
-    def absorb(self, records: Sequence[Record]) -> None:
+    def absorb(self, records: Sequence[Record], unusual: Sequence[Record]) -> None:
         """Takes records of one job in; from any thread."""
         with self._lock:
-            self._unsorted += records
-            if len(self._unsorted) >= SORT_AT:
-                self._sort()
+            self._tally.add(records)
+            if unusual:
+                self._tally.add_unusual(unusual)
+            self._seen += len(records)
+            crowded = self._seen > WHOLE and records[-1][9] - records[0][8] < CROWDED_NS * len(records)
+            self._batches += crowded
+            if not crowded or self._batches % ONE_IN == 0:
+                unsorted = self._unsorted[ONE_IN if crowded else 1]
+                unsorted += records
+                if len(unsorted) >= SORT_AT:
+                    self._sort()
 
     def job_started(self, origin: Origin, moment: int, workers: int) -> None:
         """A job begins, on so many workers."""
@@ -113,19 +119,16 @@ class ExecutionTracker:
     def get_performance_metrics(self) -> dict[str, Any]:
         """Figures of everything that ran since the tracker was made, as plain values (all durations in seconds).
 
-        `run_time` and `queue_wait` are of attempts, and of the single values of generators; quantiles beyond the
-        first thousand are from every eighth. `throughput` is executions a second of the time in which jobs ran.
+        `run_time` and `queue_wait` are of attempts, and of the single values of generators. `throughput` is executions a second of the time in which jobs ran.
         `engine_overhead` is what sequential jobs took beyond their handlers, waits for retries included, and
         `None` where a job had several workers, whose idle time cannot be told from it.
         """
         with self._lock:
             self._sort()
-            for figures in self._routines.values():
-                figures.fold()
             counts = self._tally.counts()
             work = sum(figures.run_time.total for figures in self._routines.values())
             routines = {
-                routine_id: self._routine_metrics(figures, counts[routine_id], work)
+                routine_id: self._routine_metrics(routine_id, figures, counts[routine_id], work)
                 for routine_id, figures in self._routines.items()
             }
             return self._flow_metrics(routines, counts, work)
@@ -135,33 +138,36 @@ class ExecutionTracker:
         print("\n".join(report_lines(self.get_performance_metrics())), file=file or sys.stdout)
 
     def _sort(self) -> None:
-        """Takes the records that came to their routines, and folds where there are many."""
-        records, self._unsorted = self._unsorted, []
-        self._tally.add(records)
-        groups: defaultdict[str, list[Record]] = defaultdict(list)
-        for record in records:
-            groups[record[2]].append(record)
-        for routine_id, group in groups.items():
-            figures = self._routines.get(routine_id)
-            if figures is None:
-                kept = Retained(self._max_size, self._ttl_seconds, self._now)
-                figures = self._routines[routine_id] = RoutineFigures(kept)
-            figures.add(group)
+        """Folds the records that came into the figures of their routines, and keeps them."""
+        for weight, unsorted in self._unsorted.items():
+            if unsorted:
+                records = unsorted[:]
+                unsorted.clear()
+                groups: defaultdict[str, list[Record]] = defaultdict(list)
+                for record in records:
+                    groups[record[3]].append(record)
+                for routine_id, group in groups.items():
+                    figures = self._routines.get(routine_id)
+                    if figures is None:
+                        figures = self._routines[routine_id] = RoutineFigures()
+                    figures.fold(group, weight)
+                self._kept.add(records, {routine_id: len(group) for routine_id, group in groups.items()})
 
-    def _routine_metrics(self, figures: RoutineFigures, counts: Counts, work: int) -> dict[str, Any]:
-        retained = figures.retained
-        retained.prune()
+    def _routine_metrics(self, routine_id: str, figures: RoutineFigures, counts: Counts, work: int) -> dict[str, Any]:
+        retained, too_old = len(self._kept.of(routine_id)), self._kept.too_old[routine_id]
         return {
             **_count_metrics([counts], self._jobs.busy_ns(self._now())),
             "run_time": figures.run_time.summary(),
             "queue_wait": figures.queue_wait.summary(),
             "work": figures.run_time.total / 1e9,
             "share": figures.run_time.total / work if work else 0.0,
-            "retained": len(retained),
-            "dropped": {"count": retained.dropped_by_count, "age": retained.dropped_by_age},
+            "retained": retained,
+            "dropped": {"count": _records(counts) - retained - too_old, "age": too_old},
         }
 
-    def _flow_metrics(self, routines: dict[str, dict[str, Any]], counts: dict[str, Counts], work: int) -> dict[str, Any]:
+    def _flow_metrics(
+        self, routines: dict[str, dict[str, Any]], counts: dict[str, Counts], work: int
+    ) -> dict[str, Any]:
         now = self._now()
         run_time, queue_wait = Figures(), Figures()
         for figures in self._routines.values():
@@ -228,20 +234,8 @@ class _Jobs:
         return {**running, **self._ended}
 
 
-class _Executions(Mapping[str, Sequence[ExecutionRecord]]):
-    """What is kept, by routine."""
-
-    def __init__(self, routines: Mapping[str, RoutineFigures]) -> None:
-        self._routines = routines
-
-    def __getitem__(self, routine_id: str) -> Sequence[ExecutionRecord]:
-        return self._routines[routine_id].retained
-
-    def __iter__(self) -> Iterator[str]:
-        return iter([routine_id for routine_id, figures in list(self._routines.items()) if figures.retained])
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+def _records(counts: Counts) -> int:
+    return counts.executions + counts.retried + counts.yielded
 
 
 def _count_metrics(counts: list[Counts], busy_ns: int) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""The records that a tracker keeps of many routines: bounded for each of them, by number and by age."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import overload
+
+from routilux.facts import Record
+from routilux.tracking.records import ExecutionRecord
+
+
+SLACK = 1.25
+"""By how much more is kept than must be, so that a chunk that is dropped seldom has anything that is still needed."""
+
+
+class Kept:
+    """Keeps whole chunks of records, and drops whole chunks.
+
+    One queue for each routine would free records in another order than they were made in, and then memory is so
+    slow that it costs more than all the rest of tracking. What a chunk still has of routines that are rare is
+    moved to a queue of theirs when it is dropped.
+    """
+
+    def __init__(self, max_size: int | None, ttl_seconds: float | None, now: Callable[[], int]) -> None:
+        """The bounds are for each routine; `None` lifts one, a `max_size` of 0 keeps nothing."""
+        self._max_size = max_size
+        self._ttl_ns = None if ttl_seconds is None else int(ttl_seconds * 1e9)
+        self._now = now
+        self._chunks: deque[tuple[list[Record], dict[str, int]]] = deque()
+        self._in_chunks: Counter[str] = Counter()
+        self._rare: dict[str, deque[Record]] = {}
+        self._size = 0
+        self.too_old: Counter[str] = Counter()
+        """By routine: how many were dropped for their age."""
+
+    def add(self, records: list[Record], counts: dict[str, int]) -> None:
+        """Takes a chunk over, with the number of its records of each routine; drops what is then too much."""
+        if self._max_size == 0:
+            return
+        self._chunks.append((records, counts))
+        self._in_chunks.update(counts)
+        self._size += len(records)
+        if self._max_size is not None:
+            limit = SLACK * self._max_size * len(self._in_chunks)
+            while self._size - len(self._chunks[0][0]) >= limit:
+                self._drop_oldest(self._max_size)
+
+    def of(self, routine_id: str) -> list[Record]:
+        """What is kept of a routine now, oldest first."""
+        self._drop_old()
+        oldest = 0 if self._ttl_ns is None else self._now() - self._ttl_ns
+        found = [record for record in self._rare.get(routine_id, ()) if record[9] >= oldest]
+        for records, counts in self._chunks:
+            if routine_id in counts:
+                found += [record for record in records if record[3] == routine_id and record[9] >= oldest]
+        return found if self._max_size is None else found[max(0, len(found) - self._max_size) :]
+
+    def _drop_oldest(self, max_size: int) -> None:
+        records, counts = self._chunks.popleft()
+        self._size -= len(records)
+        self._in_chunks.subtract(counts)
+        lacking = {routine_id for routine_id in counts if self._in_chunks[routine_id] < max_size}
+        if lacking:
+            for record in records:
+                if record[3] in lacking:
+                    self._rare.setdefault(record[3], deque(maxlen=max_size)).append(record)
+
+    def _drop_old(self) -> None:
+        if self._ttl_ns is None:
+            return
+        oldest = self._now() - self._ttl_ns
+        while self._chunks and self._chunks[0][0][-1][9] < oldest:
+            records, counts = self._chunks.popleft()
+            self._size -= len(records)
+            self._in_chunks.subtract(counts)
+            self.too_old.update(counts)
+        for routine_id, queue in self._rare.items():
+            while queue and queue[0][9] < oldest:
+                queue.popleft()
+                self.too_old[routine_id] += 1
+
+
+class Executions(Sequence[ExecutionRecord]):
+    """The kept records of one routine, as they were when they were asked for."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._records = records
+
+    @overload
+    def __getitem__(self, index: int) -> ExecutionRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[ExecutionRecord]: ...
+    def __getitem__(self, index: int | slice) -> ExecutionRecord | list[ExecutionRecord]:
+        if isinstance(index, slice):
+            return [ExecutionRecord(record) for record in self._records[index]]
+        return ExecutionRecord(self._records[index])
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __iter__(self) -> Iterator[ExecutionRecord]:
+        return map(ExecutionRecord, self._records)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} records>"
