@@ -17,7 +17,7 @@ class OptionArguments(TypedDict, total=False):
     retries: int | None
     retry_delay: Seconds | Sequence[Seconds]
     retry_backoff: float
-    retry_max_delay: Seconds
+    retry_max_delay: Seconds | None
     retry_jitter: float
     retry_on: RetryOn
     timeout: Seconds | None
@@ -35,7 +35,7 @@ class Options:
     """Attempts after the first; a short form of `error_strategy=Retry(...)`."""
     retry_delay: Seconds | Sequence[Seconds] = 0.0
     retry_backoff: float = 2.0
-    retry_max_delay: Seconds = 60.0
+    retry_max_delay: Seconds | None = None
     retry_jitter: float = 0.0
     retry_on: RetryOn = Exception
     timeout: Seconds | None = None

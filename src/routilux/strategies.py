@@ -90,7 +90,7 @@ class Retry(ErrorStrategy):
 
     `delay` is the wait before the second attempt in seconds (or a timedelta, or a sequence with one wait
     for each retry, whose last one repeats); each later wait is `backoff` times the one before, at most
-    `max_delay`, and varies by up to `jitter` of itself (0.1: ten per cent) to both sides.
+    `max_delay` where that is given, and varies by up to `jitter` of itself (0.1: ten per cent) to both sides.
     Only exceptions that match `on` are tried again, a timeout being a `HandlerTimeoutError`; others go to
     `then` at once. `then=None` means the flow's own strategy (Stop if that is a Retry itself).
     """
@@ -98,7 +98,7 @@ class Retry(ErrorStrategy):
     max_retries: int = 3
     delay: Seconds | Sequence[Seconds] = 0.0
     backoff: float = 2.0
-    max_delay: Seconds = 60.0
+    max_delay: Seconds | None = None
     jitter: float = 0.0
     on: RetryOn = Exception
     then: ErrorStrategy | None = None
@@ -119,7 +119,8 @@ class Retry(ErrorStrategy):
                 seconds_of("Retry: delay", one)
         else:
             seconds_of("Retry: delay", self.delay)
-        seconds_of("Retry: max_delay", self.max_delay)
+        if self.max_delay is not None:
+            seconds_of("Retry: max_delay", self.max_delay)
         self._check_on()
         if self.then is not None and (not isinstance(self.then, ErrorStrategy) or isinstance(self.then, Retry)):
             raise SettingError(f"Retry: then must be Stop(), Continue() or Skip(), not {self.then!r}.")
@@ -160,7 +161,8 @@ class Retry(ErrorStrategy):
             wait = seconds_of("delay", self.delay[min(retry, len(self.delay) - 1)])
         else:
             wait = seconds_of("delay", self.delay) * min(self.backoff ** min(retry, 64), 1e12)
-        wait = min(wait, seconds_of("max_delay", self.max_delay))
+        if self.max_delay is not None:
+            wait = min(wait, seconds_of("max_delay", self.max_delay))
         if self.jitter and wait:
             wait *= 1 + self.jitter * (2 * zlib.crc32(f"{seed}/{attempt}".encode()) / 0xFFFFFFFF - 1)
         return wait

@@ -242,18 +242,8 @@ class Delivery:
             self._let_through(station, firing, cause, moment)
         if fresh and gate.wants_flush:
             self.new_batches.append(gate)
-        self._check_parked(gate, position)
-
-    def _check_parked(self, gate: Gate, position: int) -> None:
-        waiting = 0 if gate.flushes else gate.parked().get(position, 0)
-        if self._max_parked is not None and waiting > self._max_parked:
-            names = gate.station.names
-            lacking = ", ".join(repr(names[one]) for one in gate.lacking) or "the same key"
-            self.trouble = ParkedLimitError(
-                f"Flow {self._plan.flow_id!r}, routine {gate.station.routine_id!r}: {waiting} messages wait in slot "
-                f"{names[position]!r} for {lacking}; max_parked={self._max_parked}. Feed the other slot as often, "
-                "give it hold, or raise max_parked."
-            )
+        if self._max_parked is not None and not gate.flushes and gate.parked().get(position, 0) > self._max_parked:
+            self.trouble = _too_many(self._plan.flow_id, gate, position, self._max_parked)
 
     def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:
         places = [message.place for message in firing.consumed if message.place is not None]
@@ -298,3 +288,12 @@ class Delivery:
                         found[scope] = None
                     scope = scope.outer[0]
         return list(found)
+
+
+def _too_many(flow_id: str, gate: Gate, position: int, limit: int) -> ParkedLimitError:
+    names = gate.station.names
+    lacking = ", ".join(repr(names[one]) for one in gate.lacking) or "the same key"
+    return ParkedLimitError(
+        f"Flow {flow_id!r}, routine {gate.station.routine_id!r}: more than max_parked={limit} messages wait in slot "
+        f"{names[position]!r} for {lacking}. Feed the other slot as often, give it hold, or raise max_parked."
+    )
