@@ -215,7 +215,7 @@ def test_asking_for_a_routine_that_never_ran_names_the_nearest_one():
     flow = Flow("asked")
     flow.chain(numbers, slow)
     flow.execute("numbers", {"n": 1})
-    with pytest.raises(ResultError, match="'slov'.*Did you mean 'slow'"):
+    with pytest.raises(ResultError, match=r"'slov'.*Did you mean 'slow'"):
         flow.execution_tracker.get_routine_performance("slov")
 
 

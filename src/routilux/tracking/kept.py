@@ -9,7 +9,6 @@ from typing import overload
 from routilux.facts import Record
 from routilux.tracking.records import ExecutionRecord
 
-
 SLACK = 1.25
 """By how much more is kept than must be, so that a chunk that is dropped seldom has anything that is still needed."""
 

@@ -119,7 +119,8 @@ class ExecutionTracker:
     def get_performance_metrics(self) -> dict[str, Any]:
         """Figures of everything that ran since the tracker was made, as plain values (all durations in seconds).
 
-        `run_time` and `queue_wait` are of attempts, and of the single values of generators. `throughput` is executions a second of the time in which jobs ran.
+        `run_time` and `queue_wait` are of attempts, and of the single values of generators. `throughput` is
+        executions a second of the time in which jobs ran.
         `engine_overhead` is what sequential jobs took beyond their handlers, waits for retries included, and
         `None` where a job had several workers, whose idle time cannot be told from it.
         """
