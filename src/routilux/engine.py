@@ -110,24 +110,36 @@ class Engine:
         while following is not None:
             seat, activation = following
             worker.busy_with = seat.course
-            if activation[1].plain:
+            station = activation[1]
+            generator = seat.invoker.pulls.get(activation[0]) if station.pulled else None
+            if station.plain or generator is not None:
                 began = now()
                 try:
-                    value = activation[1].call(*activation[2])
+                    value = station.call(*activation[2]) if generator is None else next(generator)
                 except BaseException as error:
-                    fact = Settled(activation[0], activation[5], began, now(), worker.number, (), error)
+                    fact = self._raised(seat, activation, error, began, worker, pulled=generator is not None)
                 else:
                     ended = now()
                     if self._turn.acquire(False):
                         following = self._go_on(seat, activation, value, began, ended, worker)
                         continue
-                    emissions = () if value is None else ((OUTPUT, value),)
-                    fact = Settled(activation[0], activation[5], began, ended, worker.number, emissions)
+                    fact = _settled(activation, value, began, ended, worker)
             else:
                 fact = self._invoke(seat, activation, worker)
             self._inbox.append((seat, fact))
             following = self._drain(keep=True)
         worker.busy_with = None
+
+    def _raised(
+        self, seat: Seat, activation: Activation, error: BaseException, began: int, worker: Worker, *, pulled: bool
+    ) -> Settled:
+        """What a plain handler raised, or a generator that was pulled, whose end is no failure."""
+        ended = self._clock.now()
+        if pulled:
+            seat.invoker.forget(activation)
+            if isinstance(error, StopIteration):
+                return Settled(activation[0], activation[5], began, ended, worker.number)
+        return Settled(activation[0], activation[5], began, ended, worker.number, (), error)
 
     def _invoke(self, seat: Seat, activation: Activation, worker: Worker) -> Settled:
         """Runs an activation that needs more than a call: a context, a generator, a limit."""
@@ -149,11 +161,16 @@ class Engine:
         try:
             if machine.end is None:
                 del machine.running[activation[0]]
-                machine.settled(activation, value, began, ended, worker.number)
+                follow = machine.settled if activation[1].plain else machine.yielded
+                follow(activation, value, began, ended, worker.number)
             else:
-                emissions = () if value is None else ((OUTPUT, value),)
-                apply(machine, Settled(activation[0], activation[5], began, ended, worker.number, emissions))
-            if machine.ready and not self._inbox and len(self._seats) == 1 and not machine.timers.heap:
+                apply(machine, _settled(activation, value, began, ended, worker))
+            if (
+                (machine.ready or machine.suspended)
+                and not self._inbox
+                and len(self._seats) == 1
+                and not machine.timers.heap
+            ):
                 following = machine.take(ended)
                 if following is not None:
                     if machine.ready and self.driver.free > 0:
@@ -266,6 +283,13 @@ class Engine:
             if (current is None or current[5] != attempt[1]) and attempt not in seat.lost:
                 seat.lost.add(attempt)
                 self.driver.abandon(worker)
+
+
+def _settled(activation: Activation, value: Any, began: int, ended: int, worker: Worker) -> Settled:
+    """The fact that a handler returned `value`, or that a generator gave it."""
+    emissions = () if value is None else ((OUTPUT, value),)
+    more = activation[1].is_generator
+    return Settled(activation[0], activation[5], began, ended, worker.number, emissions, more=more)
 
 
 class Attendant:

@@ -42,6 +42,8 @@ class Invoker:
         self._job_id = job_id
         self._states = states
         self._is_over = is_over
+        self.pulls: dict[int, Generator[Any, Any, Any]] = {}
+        """By activation: the open generators that may just be asked for their next value."""
         self._generators: dict[Attempt, tuple[Generator[Any, Any, Any], Context | None]] = {}
 
     def __call__(self, activation: Activation, skip: int = 0) -> Outcome:
@@ -49,6 +51,7 @@ class Invoker:
         number, station, arguments, _, _, attempt, _ = activation
         identity = station.routine_id, number, attempt
         generator, context = self._generators.pop(identity, (None, None))
+        self.pulls.pop(number, None)
         if generator is None and station.needs_context:
             context = self._context(activation)
         token = None if context is None else current_context.set(context)
@@ -69,6 +72,8 @@ class Invoker:
                         context.take_emissions()
             value = next(generator)
             self._generators[identity] = generator, context
+            if station.pulled:
+                self.pulls[number] = generator
             return Outcome(_with_value(context, value, closes=False), more=True)
         except StopIteration as stop:
             if generator is None:
@@ -82,8 +87,15 @@ class Invoker:
             if token is not None:
                 current_context.reset(token)
 
+    def forget(self, activation: Activation) -> None:
+        """A generator that was pulled has ended."""
+        number, station, _, _, _, attempt, _ = activation
+        del self.pulls[number]
+        del self._generators[station.routine_id, number, attempt]
+
     def close(self) -> list[tuple[Attempt, Exception]]:
         """Closes the generators that are still open; gives what that raised."""
+        self.pulls.clear()
         failed = []
         while self._generators:
             identity, (generator, _) = self._generators.popitem()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from heapq import heappop
 
 from routilux.course import BATCH, Course
 from routilux.drivers.invoke import Invoker
@@ -66,28 +67,53 @@ class SequentialDriver:
         machine = self._machine
         if machine.paused or machine.end is not None or machine.streaming:
             return
-        ready, settled, failed = machine.ready, machine.settled, machine.failed
+        ready, settled, yielded, failed = machine.ready, machine.settled, machine.yielded, machine.failed
         popleft, posted, now, timers = ready.popleft, self._posted, self._clock.now, machine.timers.heap
+        suspended, pulls = machine.suspended, self._invoker.pulls
         ended = now()
         for _ in range(BATCH):
-            if not ready or posted or (timers and timers[0][0] <= ended):
+            if posted or (timers and timers[0][0] <= ended):
                 break
-            activation = popleft()
-            station = activation[1]
-            if not station.plain:
-                ready.appendleft(activation)
-                break
-            began = now()
-            try:
-                value = station.call(*activation[2])
-            except Exception as error:
-                ended = now()
-                failed(activation, error, began, ended)
-            except BaseException as error:
-                self._broken_off(activation, error, began)
+            if ready:
+                activation = popleft()
+                station = activation[1]
+                if not station.plain:
+                    ready.appendleft(activation)
+                    break
+                began = now()
+                try:
+                    value = station.call(*activation[2])
+                except Exception as error:
+                    ended = now()
+                    failed(activation, error, began, ended)
+                except BaseException as error:
+                    self._broken_off(activation, error, began)
+                else:
+                    ended = now()
+                    settled(activation, value, began, ended)
+            elif suspended and suspended[0][1][0] in pulls:
+                activation = heappop(suspended)[1]
+                began = now()
+                try:
+                    value = next(pulls[activation[0]])
+                except BaseException as error:
+                    self._exhausted(activation, error, began)
+                else:
+                    ended = now()
+                    yielded(activation, value, began, ended)
             else:
-                ended = now()
-                settled(activation, value, began, ended)
+                break
+
+    def _exhausted(self, activation: Activation, error: BaseException, began: int) -> None:
+        """A generator has come to its end, or raised."""
+        self._invoker.forget(activation)
+        ended = self._clock.now()
+        if isinstance(error, StopIteration):
+            self._machine.emitted(activation, (), began, ended)
+        elif isinstance(error, Exception):
+            self._machine.failed(activation, error, began, ended)
+        else:
+            self._broken_off(activation, error, began)
 
     def _perform(self, activation: Activation) -> None:
         machine, clock = self._machine, self._clock

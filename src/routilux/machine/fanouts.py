@@ -24,7 +24,8 @@ class FanOuts:
 
     def __init__(self, delivery: Delivery) -> None:
         self._delivery = delivery
-        self._open: dict[int, Progress] = {}
+        self.open: dict[int, Progress] = {}
+        """By activation: how far those have got that are not done."""
 
     def emit(self, activation: Activation, emissions: Emissions, moment: int, *, more: bool) -> None:
         """Delivers what an attempt emitted; with `more`, it is the next part of what a generator gives."""
@@ -42,10 +43,10 @@ class FanOuts:
     def conclude(self, activation: Activation, moment: int) -> None:
         """An activation has ended for good: its fan-out is complete, and it leaves the scope it was in."""
         number, station, _, _, _, _, place = activation
-        progress = self._open.get(number)
+        progress = self.open.get(number)
         if progress is None and station.fans_out and place is not None:
             progress = self._progress(activation)
-        self._open.pop(number, None)
+        self.open.pop(number, None)
         if progress is not None and progress.scope is not None:
             self._delivery.leave((progress.scope, ()), moment)
         if place is not None:
@@ -53,13 +54,13 @@ class FanOuts:
 
     def yields_of(self, number: int) -> int:
         """How many values of a generator are visible already, so that another attempt does not give them again."""
-        return self._open[number].yields if number in self._open else 0
+        return self.open[number].yields if number in self.open else 0
 
     def _progress(self, activation: Activation) -> Progress:
         number, station, _, _, _, _, place = activation
-        progress = self._open.get(number)
+        progress = self.open.get(number)
         if progress is None:
-            progress = self._open[number] = Progress(None)
+            progress = self.open[number] = Progress(None)
             if station.fans_out and place is not None:
                 progress.scope = Scope(station.routine_id, number, place)
                 place[0].live += 1

@@ -55,8 +55,10 @@ class Station:
     outputs: dict[str, tuple[Target, ...]] = field(default_factory=dict)
     plain: bool = False
     """Whether a driver may just call it and look at the value: no context, generator, limit, timeout or scope."""
+    pulled: bool = False
+    """Whether a driver may just ask its generator for the next value: the same for generators that are not on a cycle."""
     successor: Station | None = None
-    """Set where the one thing that follows is that this plain station fires with the value."""
+    """Set where the one thing that follows a value is that this plain station fires with it."""
 
     @property
     def direct(self) -> bool:
@@ -119,9 +121,9 @@ def compile_plan(flow: FlowDefinition, entry: str, given: Iterable[str]) -> Plan
             feeders[end] = tuple(dict.fromkeys((*feeders.get(end, ()), station.routine_id)))
     scoped = bool(fan_outs)
     for station in stations:
-        station.plain = not (
-            scoped or station.is_generator or station.needs_context or station.limit or station.timeout_ns
-        )
+        needs_care = scoped or station.needs_context or station.limit or station.timeout_ns
+        station.plain = not (needs_care or station.is_generator)
+        station.pulled = station.is_generator and not (needs_care or station.on_cycle)
     for station in stations:
         station.successor = _successor(station)
     chosen = addressed(flow.routines[entry].routine.handlers, shape.given)
@@ -214,7 +216,8 @@ def _keeps_state(member: Member) -> bool:
 def _successor(station: Station) -> Station | None:
     """The station that fires next whatever the value is, where that can be said beforehand."""
     targets = station.outputs.get(OUTPUT, ())
-    return targets[0].station if station.plain and len(targets) == 1 and targets[0].easy else None
+    easy = (station.plain or station.pulled) and len(targets) == 1 and targets[0].easy
+    return targets[0].station if easy else None
 
 
 def _caller(handler: Handler, names: tuple[str, ...], where: str) -> Callable[..., Any]:

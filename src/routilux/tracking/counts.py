@@ -41,8 +41,7 @@ class Tally:
 
     def add_unusual(self, unusual: Iterable[Record]) -> None:
         """Says of records, counted besides, that they did not simply complete."""
-        for record in unusual:
-            self._unusual[record[3], record[5]] += 1
+        self._unusual.update(map(itemgetter(3, 5), unusual))
 
     def counts(self) -> dict[str, Counts]:
         """By routine id, in the order in which each was first seen."""
