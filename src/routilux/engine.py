@@ -63,10 +63,6 @@ class Engine:
         self._seats: deque[Seat] = deque()
         self._attendant = Attendant(self, clock, f"{name}-attendant")
 
-    def open(self, seat: Seat, first: Fact) -> None:
-        """Takes a job on."""
-        self.post(seat, first)
-
     def close_after(self, seat: Seat, *, keep_program: bool) -> None:
         """Has the attendant close this engine when the job is over; with `keep_program`, no exit before that."""
         self._attendant.close_after(seat, keep_program=keep_program)
@@ -117,7 +113,7 @@ class Engine:
                 try:
                     value = station.call(*activation[2]) if generator is None else next(generator)
                 except BaseException as error:
-                    fact = self._raised(seat, activation, error, began, worker, pulled=generator is not None)
+                    fact = _raised(seat, activation, error, began, now(), worker)
                 else:
                     ended = now()
                     if self._turn.acquire(False):
@@ -129,17 +125,6 @@ class Engine:
             self._inbox.append((seat, fact))
             following = self._drain(keep=True)
         worker.busy_with = None
-
-    def _raised(
-        self, seat: Seat, activation: Activation, error: BaseException, began: int, worker: Worker, *, pulled: bool
-    ) -> Settled:
-        """What a plain handler raised, or a generator that was pulled, whose end is no failure."""
-        ended = self._clock.now()
-        if pulled:
-            seat.invoker.forget(activation)
-            if isinstance(error, StopIteration):
-                return Settled(activation[0], activation[5], began, ended, worker.number)
-        return Settled(activation[0], activation[5], began, ended, worker.number, (), error)
 
     def _invoke(self, seat: Seat, activation: Activation, worker: Worker) -> Settled:
         """Runs an activation that needs more than a call: a context, a generator, a limit."""
@@ -283,6 +268,17 @@ class Engine:
             if (current is None or current[5] != attempt[1]) and attempt not in seat.lost:
                 seat.lost.add(attempt)
                 self.driver.abandon(worker)
+
+
+def _raised(
+    seat: Seat, activation: Activation, error: BaseException, began: int, ended: int, worker: Worker
+) -> Settled:
+    """The fact that a handler raised; from a generator that is pulled, StopIteration is its end and no failure."""
+    failure: BaseException | None = error
+    if activation[1].pulled:
+        seat.invoker.forget(activation)
+        failure = None if isinstance(error, StopIteration) else error
+    return Settled(activation[0], activation[5], began, ended, worker.number, (), failure)
 
 
 def _settled(activation: Activation, value: Any, began: int, ended: int, worker: Worker) -> Settled:

@@ -124,7 +124,7 @@ class ConcurrentMode(Mode):
         self.workers = engine.driver.capacity
 
     def execute(self, first: Started) -> None:
-        self._engine.open(self._seat, first)
+        self._engine.post(self._seat, first)
         try:
             self.wait(None)
         except KeyboardInterrupt:
@@ -137,11 +137,11 @@ class ConcurrentMode(Mode):
     def start(self, first: Started) -> None:
         if self._own_engine:
             self._engine.close_after(self._seat, keep_program=True)
-        self._engine.open(self._seat, first)
+        self._engine.post(self._seat, first)
 
     def start_stream(self, first: Started) -> None:
         self.course.unread = self._unread
-        self._engine.open(self._seat, first)
+        self._engine.post(self._seat, first)
 
     def advance_stream(self) -> None:
         unread, finished, left = self._unread, self.course.finished, self.course.machine.delivery.left

@@ -132,6 +132,6 @@ class SequentialDriver:
         """A handler was interrupted, or wants the program to end: the job ends, and the caller is told."""
         if isinstance(error, KeyboardInterrupt):
             self._machine.cancel("interrupted")
-            self._machine.discard(activation, None, began, self._clock.now(), 0)
+            self._machine.ledger.discard(activation, None, began, self._clock.now(), 0)
             raise error
         self._machine.failed(activation, error, began, self._clock.now())

@@ -47,6 +47,14 @@ class Ledger:
             self.error_count += 1
             self.errors.append(failure)
 
+    def discard(self, activation: Activation, error: BaseException | None, began: int, ended: int, worker: int) -> None:
+        """Writes down an attempt that ended after its job was stopped: nothing follows from it."""
+        if error is None:
+            self.add(activation, ActivationStatus.CANCELLED, began, ended, worker)
+        else:
+            self.add(activation, ActivationStatus.FAILED, began, ended, worker, failure_of(activation, error))
+            without_traceback(error)
+
 
 def failure_of(activation: Activation, error: BaseException) -> Failure:
     """A failed attempt as data."""

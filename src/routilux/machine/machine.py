@@ -266,14 +266,6 @@ class Machine:
             self.done = True
         return activation
 
-    def discard(self, activation: Activation, error: BaseException | None, began: int, ended: int, worker: int) -> None:
-        """An attempt ended after its job was stopped: nothing follows from it, and a failure is still recorded."""
-        if error is None:
-            self.ledger.add(activation, ActivationStatus.CANCELLED, began, ended, worker)
-            return
-        self.ledger.add(activation, ActivationStatus.FAILED, began, ended, worker, failure_of(activation, error))
-        without_traceback(error)
-
     def cancel(self, reason: str) -> None:
         """Nothing more starts; the job is over when what runs has ended."""
         if not self.done and self.end is None:

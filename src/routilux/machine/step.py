@@ -34,7 +34,7 @@ def settle(machine: Machine, fact: Settled) -> None:
     if activation is None:
         return
     if machine.end is not None:
-        machine.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+        machine.ledger.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
     elif fact.error is not None:
         machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker)
     else:
