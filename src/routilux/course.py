@@ -97,7 +97,8 @@ class Course:
 
     def is_over(self, activation: Activation) -> bool:
         """Whether nobody wants the outcome of a running activation any more."""
-        return self.machine.end is not None or self.machine.running.get(activation[0]) is not activation
+        running = self.machine.running.get(activation[0])
+        return self.machine.end is not None or running is None or running[5] != activation[5]
 
 
 def _taken_out(records: list[Record]) -> list[Record]:

@@ -154,7 +154,7 @@ class Machine:
 
     def yielded(self, activation: Activation, value: Any, began: int, ended: int, worker: int = 0) -> None:
         """A generator that may just be pulled gave `value`: as `settled`, for the hot path of sources."""
-        number, station, _, cause, fired, attempt, _ = activation
+        number, station, arguments, cause, fired, attempt, place = activation
         delivery = self.delivery
         successor = station.successor
         follower = delivery.fired + 1
@@ -173,7 +173,7 @@ class Machine:
         record = (job_id, offset, number, station.routine_id, attempt, PARTLY, cause, fired, began, ended, worker, None)
         self._record(record)
         self.ledger.unusual.append(record)
-        heapq.heappush(self.suspended, (-number, activation))
+        heapq.heappush(self.suspended, (-number, (number, station, arguments, cause, ended, attempt, place)))
 
     def emitted(
         self,
@@ -198,10 +198,13 @@ class Machine:
         self.fan_outs.emit(activation, emissions, ended, more=more)
         if not more:
             self._conclude(activation, ended)
-        elif station.on_cycle:
-            self.ready.append(activation)
         else:
-            heapq.heappush(self.suspended, (-activation[0], activation))
+            number, _, arguments, cause, _, attempt, place = activation
+            again = (number, station, arguments, cause, ended, attempt, place)
+            if station.on_cycle:
+                self.ready.append(again)
+            else:
+                heapq.heappush(self.suspended, (-number, again))
         self._after_delivery(ended)
 
     def failed(self, activation: Activation, error: BaseException, began: int, ended: int, worker: int = 0) -> None:

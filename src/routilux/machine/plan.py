@@ -56,7 +56,7 @@ class Station:
     plain: bool = False
     """Whether a driver may just call it and look at the value: no context, generator, limit, timeout or scope."""
     pulled: bool = False
-    """Whether a driver may just ask its generator for the next value: the same for generators that are not on a cycle."""
+    """The same for generators that are not on a cycle: whether a driver may just ask one for its next value."""
     successor: Station | None = None
     """Set where the one thing that follows a value is that this plain station fires with it."""
 

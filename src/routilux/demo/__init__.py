@@ -1,0 +1,1 @@
+"""The demonstration: a flow that examines the Python standard library of the interpreter that runs it."""
