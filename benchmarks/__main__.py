@@ -19,9 +19,9 @@ ROWS: dict[str, Callable[[float, int], list[Figure]]] = {
     "fan-out": lambda scale, repetitions: [calls.concurrent_fan_out(scale, repetitions)],
     "sleepers": lambda scale, repetitions: [calls.sleeping_on_threads(scale, repetitions)],
     "tracker": lambda scale, repetitions: [calls.tracker_on_and_off(scale, repetitions)],
-    "activations": lambda scale, repetitions: [processes.memory_of_activations(scale, repetitions)],
-    "source-sequential": lambda scale, repetitions: [processes.memory_of_a_source("sequential", scale)],
-    "source-concurrent": lambda scale, repetitions: [processes.memory_of_a_source("concurrent", scale)],
+    "activations": lambda scale, _: [processes.memory_of_activations(scale)],
+    "source-sequential": lambda scale, _: [processes.memory_of_a_source("sequential", scale)],
+    "source-concurrent": lambda scale, _: [processes.memory_of_a_source("concurrent", scale)],
     "start": processes.start,
 }
 

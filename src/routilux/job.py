@@ -60,9 +60,9 @@ class Job:
 
     @property
     def history(self) -> Sequence[ExecutionRecord]:
-        """A record of each attempt, oldest first, as many as the history's limits keep."""
+        """A record of each attempt so far, oldest first, as many as the history's limits keep."""
         self._course.read()
-        return self._history
+        return self._history.executions
 
     @property
     def counts(self) -> Mapping[str, Counts]:

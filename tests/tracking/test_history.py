@@ -16,11 +16,11 @@ SECOND = 1_000_000_000
 
 def record(number: int, *, ended: float = 0.0, routine_id: str = "work", status: str = "completed") -> Record:
     moment = int(ended * SECOND)
-    return "job", 5 * SECOND, number, routine_id, 1, status, 0, moment - 30, moment - 20, moment, 0, None
+    return "job", number, routine_id, 1, status, 0, moment - 30, moment - 20, moment, 0, None
 
 
 def absorb(history: History, records: list[Record]) -> None:
-    history.absorb(records, [one for one in records if one[5] != "completed"])
+    history.absorb(records, [one for one in records if one[4] != "completed"])
 
 
 @routine
@@ -37,9 +37,8 @@ def test_a_history_keeps_the_last_records_and_counts_all():
     history = History(10, None, lambda: 0)
     absorb(history, [record(number) for number in range(25)])
     absorb(history, [record(number) for number in range(25, 30)])
-    assert [one["activation_id"] for one in history] == list(range(20, 30))
+    assert [one["activation_id"] for one in history.executions] == list(range(20, 30))
     assert history.counts["work"].executions == 30
-    assert history.dropped_by_count == 20
 
 
 def test_a_history_drops_what_is_too_old_when_one_looks():
@@ -47,24 +46,23 @@ def test_a_history_drops_what_is_too_old_when_one_looks():
     history = History(None, 60, lambda: now[0])
     absorb(history, [record(number, ended=number) for number in range(100)])
     now[0] = 100 * SECOND
-    assert [one["activation_id"] for one in history] == list(range(40, 100))
+    assert [one["activation_id"] for one in history.executions] == list(range(40, 100))
     now[0] = 200 * SECOND
-    assert len(history) == 0
-    assert history.dropped_by_age == 100
+    assert len(history.executions) == 0
     assert history.counts["work"].completed == 100
 
 
 def test_a_history_of_size_zero_keeps_nothing_and_counts():
     history = History(0, 3600, lambda: 0)
     absorb(history, [record(number) for number in range(5)])
-    assert list(history) == []
+    assert list(history.executions) == []
     assert history.counts["work"].executions == 5
 
 
 def test_a_history_without_bounds_keeps_everything():
     history = History(None, None, lambda: 10**18)
     absorb(history, [record(number) for number in range(5000)])
-    assert len(history) == 5000
+    assert len(history.executions) == 5000
 
 
 def test_counts_tell_the_ways_apart_in_which_activations_end():
@@ -85,9 +83,9 @@ def test_counts_tell_the_ways_apart_in_which_activations_end():
 
 
 def test_a_record_is_a_mapping_of_plain_values():
-    history = History(10, None, lambda: 0)
+    history = History(10, None, lambda: 0, 5 * SECOND)
     absorb(history, [record(7, ended=3)])
-    found = history[0]
+    found = history.executions[0]
     assert found.get("execution_time", 0) == pytest.approx(20e-9)
     assert found["queue_wait"] == pytest.approx(10e-9)
     assert found["end_time"] == 8.0
@@ -96,8 +94,8 @@ def test_a_record_is_a_mapping_of_plain_values():
     assert found == dict(found)
     assert json.loads(json.dumps(dict(found)))["activation_id"] == 7
     assert "execution_time" in repr(found)
-    assert history[-1:] == [found]
-    assert "1 records" in repr(history)
+    assert history.executions[-1:] == [found]
+    assert "1 records" in repr(history.executions)
 
 
 def test_the_history_of_a_job_is_bounded_by_the_settings_of_its_execution():

@@ -20,7 +20,7 @@ SECOND = 1_000_000_000
 def records_of(durations, *, routine_id: str = "work", apart: int = SECOND, start: int = 0) -> list[Record]:
     """Records that begin `apart` nanoseconds after each other, and wait for half of that."""
     return [
-        ("job", 0, number, routine_id, 1, "completed", 0, began - apart // 2, began, began + duration, 0, None)
+        ("job", number, routine_id, 1, "completed", 0, began - apart // 2, began, began + duration, 0, None)
         for number, duration in enumerate(durations)
         for began in [start + number * apart]
     ]
@@ -145,7 +145,7 @@ def test_where_records_come_too_fast_all_are_counted_and_some_stand_for_the_othe
 
 def test_counts_are_exact_when_many_threads_bring_records():
     tracker = ExecutionTracker("flow")
-    failed = [("job", 0, 1, "work", 1, "failed", 0, 0, 0, 5, 0, None)]
+    failed = [("job", 1, "work", 1, "failed", 0, 0, 0, 5, 0, None)]
 
     def bring():
         for _ in range(200):

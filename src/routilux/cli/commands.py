@@ -1,28 +1,92 @@
-"""The commands, as cyclopts reads them from functions: names and types are the options, docstrings are the help."""
+"""The commands, as cyclopts reads them from functions: names and types are the options, docstrings the help."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version as version_of
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Literal
 
-from cyclopts import App, Group, Parameter
-from cyclopts.types import ExistingDirectory
-from cyclopts.validators import Number
+from cyclopts import App, Parameter
+from cyclopts.types import ExistingDirectory, PositiveInt
 
 from routilux.cli.target import TargetError, flow_at
 from routilux.demo.comparison import all_equal
 from routilux.demo.show import run_demo
 from routilux.settings import ExecutionMode
 
-EXAMPLES = """\
+EXAMPLES_OF_DEMO = """\
 Examples:
+  routilux demo                                  Python's standard library, in every mode
+  routilux demo --mode concurrent --limit 200    A part of it, on threads
+  routilux demo src                              Another directory"""
 
-  routilux demo                                  Examine Python's standard library in every mode
-  routilux demo --mode concurrent --limit 200    A part of it, on threads only
-  routilux demo src                              Another directory
-  routilux graph shop:orders                     Draw the flow `orders` of shop.py as text
-  routilux graph shop:orders --format mermaid    The same for a Markdown page
-"""
+EXAMPLES_OF_GRAPH = """\
+Examples:
+  routilux graph shop:orders                     The flow `orders` of shop.py, in words
+  routilux graph shop:orders --format mermaid    The same as a Mermaid flowchart, for a Markdown page
+  routilux graph routilux.demo:build_flow        A function that builds a flow will do as well"""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command that the arguments name, and gives the exit code."""
+    try:
+        return int(command_line()(list(arguments), result_action="return_int_as_exit_code_else_zero"))
+    except TargetError as error:
+        print(f"routilux: {error}", file=sys.stderr)
+        return 2
+
+
+def command_line() -> App:
+    """The command line with all its commands."""
+    app = App(
+        "routilux",
+        help="Routilux: an embedded, event-driven workflow engine that does its own performance tuning.",
+        help_format="plaintext",
+        help_epilogue=f"{EXAMPLES_OF_DEMO}\n{EXAMPLES_OF_GRAPH.partition(chr(10))[2]}",
+        version=version("routilux"),
+    )
+    app.command(demo, help_epilogue=EXAMPLES_OF_DEMO)
+    app.command(graph, help_epilogue=EXAMPLES_OF_GRAPH)
+    return app
+
+
+def demo(
+    directory: ExistingDirectory | None = None,
+    /,
+    *,
+    mode: Annotated[tuple[ExecutionMode, ...], Parameter(negative=())] = (),
+    limit: PositiveInt | None = None,
+    workers: PositiveInt | None = None,
+) -> int:
+    """Examine a tree of Python source with a flow, in each mode, and compare.
+
+    Exits with 1 if the modes found different things.
+
+    Parameters
+    ----------
+    directory
+        What to examine; the standard library of this Python if none is given.
+    mode
+        Run in this mode only; may be given several times.
+    limit
+        Examine no more than so many files.
+    workers
+        The number of threads of concurrent mode.
+    """
+    return 0 if all_equal(run_demo(directory, modes=mode, limit=limit, max_workers=workers)) else 1
+
+
+def graph(target: str, /, *, format: Literal["text", "mermaid"] = "text") -> None:
+    """Print the routines and connections of a flow.
+
+    Parameters
+    ----------
+    target
+        Where the flow is, as module:flow. It may be a function that builds the flow and needs no argument.
+    format
+        In words, or as a Mermaid flowchart.
+    """
+    flow = flow_at(target)
+    print(flow.to_mermaid() if format == "mermaid" else flow.describe())

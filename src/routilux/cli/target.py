@@ -59,7 +59,8 @@ def _flow(found: object, name: str, path: str, module: ModuleType) -> Flow:
     needed = [
         parameter.name
         for parameter in inspect.signature(found).parameters.values()
-        if parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]
     if needed:
         raise TargetError(

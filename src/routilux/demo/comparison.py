@@ -24,7 +24,11 @@ class Run:
 
 
 def run_in(
-    mode: ExecutionMode, flow: Flow, directory: Path, limit: int | None = None, advance: Callable[[], None] | None = None
+    mode: ExecutionMode,
+    flow: Flow,
+    directory: Path,
+    limit: int | None = None,
+    advance: Callable[[], None] | None = None,
 ) -> Run:
     """Runs the flow of `build_flow` once; `advance` is called for each file that is done, in this thread.
 

@@ -83,7 +83,14 @@ def _show_survey(console: Console, survey: Survey) -> None:
     for head in ("module", "complexity", "functions", "branches", "classes", "docstrings", "imports"):
         table.add_column(head, justify="left" if head == "module" else "right", overflow="fold")
     for module in survey.ranking[:SHOWN_MODULES]:
-        numbers = module.complexity, module.functions, module.branches, module.classes, module.docstrings, module.imports
+        numbers = (
+            module.complexity,
+            module.functions,
+            module.branches,
+            module.classes,
+            module.docstrings,
+            module.imports,
+        )
         table.add_row(_printable(module.name), *(f"{number:,}" for number in numbers))
     console.print()
     console.print(table)

@@ -37,8 +37,7 @@ class Ledger:
     ) -> None:
         """Writes down how one attempt ended; a failure that is not tried again counts as an error of the job."""
         number, station, _, cause, fired, attempt, _ = activation
-        origin = self.origin
-        who = (origin.job_id, origin.epoch_offset_ns, number, station.routine_id, attempt)
+        who = self.origin.job_id, number, station.routine_id, attempt
         record = (*who, status.value, cause, fired, began, ended, worker, failure)
         self.records.append(record)
         if status is not ActivationStatus.COMPLETED:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping
+from types import CoroutineType, GeneratorType
 from typing import Any
 
 from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
@@ -57,7 +58,8 @@ class Machine:
         self.ready = self.delivery.ready
         self.fan_outs = FanOuts(self.delivery)
         self.ledger = Ledger(origin, settings.max_history_size)
-        self._job = origin.job_id, origin.epoch_offset_ns
+        self._job_id = origin.job_id
+        self._limit = self.delivery.max_activations
         self._record = self.ledger.records.append
         self._make_ready = self.ready.append
         self.timers = Timers()
@@ -139,38 +141,31 @@ class Machine:
         """
         number, station, _, cause, fired, attempt, _ = activation
         if value is not None:
-            delivery = self.delivery
-            successor = station.successor
-            follower = delivery.fired + 1
-            if successor is None or value.__class__ in MISTAKES or follower > delivery.max_activations:
+            kind, successor, delivery = value.__class__, station.successor, self.delivery
+            if successor is None or kind is GeneratorType or kind is CoroutineType or delivery.fired >= self._limit:
                 self._returned(activation, value, began, ended, worker)
                 return
-            delivery.fired = follower
+            delivery.fired = follower = delivery.fired + 1
             self._make_ready((follower, successor, (value,), number, ended, 1, None))
-        job_id, offset = self._job
         self._record(
-            (job_id, offset, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, worker, None)
+            (self._job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, worker, None)
         )
 
     def yielded(self, activation: Activation, value: Any, began: int, ended: int, worker: int = 0) -> None:
         """A generator that may just be pulled gave `value`: as `settled`, for the hot path of sources."""
         number, station, arguments, cause, fired, attempt, place = activation
-        delivery = self.delivery
-        successor = station.successor
-        follower = delivery.fired + 1
+        kind, successor, delivery = value.__class__, station.successor, self.delivery
         progress = self.fan_outs.open.get(number)
-        if (
-            (successor is None or progress is None or value is None)
-            or value.__class__ in MISTAKES
-            or follower > delivery.max_activations
-        ):
-            self.emitted(activation, _as_emissions(value), began, ended, worker, more=True)
+        simple = successor is not None and progress is not None and delivery.fired < self._limit
+        if not simple or value is None or kind is GeneratorType or kind is CoroutineType:
+            emissions = () if value is None else ((OUTPUT, value),)
+            self.emitted(activation, emissions, began, ended, worker, more=True)
             return
+        assert successor is not None and progress is not None  # noqa: PT018 -- for the type checker
         progress.yields += 1
-        delivery.fired = follower
+        delivery.fired = follower = delivery.fired + 1
         self._make_ready((follower, successor, (value,), number, ended, 1, None))
-        job_id, offset = self._job
-        record = (job_id, offset, number, station.routine_id, attempt, PARTLY, cause, fired, began, ended, worker, None)
+        record = (self._job_id, number, station.routine_id, attempt, PARTLY, cause, fired, began, ended, worker, None)
         self._record(record)
         self.ledger.unusual.append(record)
         heapq.heappush(self.suspended, (-number, (number, station, arguments, cause, ended, attempt, place)))
@@ -213,7 +208,7 @@ class Machine:
         if isinstance(error, StopIteration):
             error = stop_iteration(self.plan.flow_id, station, error)
         failure = failure_of(activation, error)
-        seed = f"{self._job[0]}/{number}"
+        seed = f"{self._job_id}/{number}"
         mendable = failure.kind is not FailureKind.INPUT
         decision = decision_on(error, attempt, seed, station.strategy, self.settings.error_strategy, again=mendable)
         if isinstance(decision, TryAgain):
@@ -334,7 +329,3 @@ class Machine:
         if alarm is Alarm.BATCH:
             return bool(subject[0].generation == subject[1] and subject[0].wants_flush)
         return True
-
-
-def _as_emissions(value: Any) -> Emissions:
-    return () if value is None else ((OUTPUT, value),)

@@ -37,11 +37,11 @@ class Tally:
 
     def add(self, records: Iterable[Record]) -> None:
         """Counts records of whatever routines."""
-        self._records.update(map(itemgetter(3), records))
+        self._records.update(map(itemgetter(2), records))
 
     def add_unusual(self, unusual: Iterable[Record]) -> None:
         """Says of records, counted besides, that they did not simply complete."""
-        self._unusual.update(map(itemgetter(3, 5), unusual))
+        self._unusual.update(map(itemgetter(2, 4), unusual))
 
     def counts(self) -> dict[str, Counts]:
         """By routine id, in the order in which each was first seen."""

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
 from routilux.facts import Record
 from routilux.tracking.counts import Counts, Tally
-from routilux.tracking.retained import Retained
+from routilux.tracking.records import Executions
 
 COUNT_AT = 1024
 """So many records are counted at once; a job that has fewer is counted when somebody asks."""
 
 
-class History(Retained):
-    """The records of one job that are kept, and counts of all there were."""
+class History:
+    """The last records of one job, and counts of all there were.
 
-    def __init__(self, max_size: int | None, ttl_seconds: float | None, now: Callable[[], int]) -> None:
-        super().__init__(max_size, ttl_seconds, now)
+    Each record is dropped once, from the front, so keeping the bounds costs nothing that grows with them.
+    """
+
+    def __init__(
+        self, max_size: int | None, ttl_seconds: float | None, now: Callable[[], int], offset: int = 0
+    ) -> None:
+        """`None` lifts a bound, a `max_size` of 0 keeps nothing.
+
+        `now` gives the present moment of the job's clock, and `offset` what to add to get nanoseconds since the epoch.
+        """
+        self._records: deque[Record] = deque(maxlen=max_size)
+        self._ttl_ns = None if ttl_seconds is None else int(ttl_seconds * 1e9)
+        self._now = now
+        self._offset = offset
         self._tally = Tally()
         self._uncounted: list[Record] = []
+
+    @property
+    def executions(self) -> Executions:
+        """What is kept now, oldest first."""
+        self._prune()
+        return Executions(list(self._records), self._offset)
 
     @property
     def counts(self) -> Mapping[str, Counts]:
@@ -29,10 +48,18 @@ class History(Retained):
 
     def absorb(self, records: Sequence[Record], unusual: Sequence[Record]) -> None:
         """Takes records in."""
-        self.extend(records)
-        self._tally.add_unusual(unusual)
+        self._records.extend(records)
+        if unusual:
+            self._tally.add_unusual(unusual)
         self._uncounted.extend(records)
         if len(self._uncounted) >= COUNT_AT:
-            self.prune()
+            self._prune()
             self._tally.add(self._uncounted)
             self._uncounted.clear()
+
+    def _prune(self) -> None:
+        """Drops what is too old."""
+        if self._ttl_ns is not None:
+            oldest, kept = self._now() - self._ttl_ns, self._records
+            while kept and kept[0][8] < oldest:
+                kept.popleft()

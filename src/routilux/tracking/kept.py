@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import overload
+from collections.abc import Callable
 
 from routilux.facts import Record
-from routilux.tracking.records import ExecutionRecord
 
 SLACK = 1.25
 """By how much more is kept than must be, so that a chunk that is dropped seldom has anything that is still needed."""
@@ -49,10 +47,10 @@ class Kept:
         """What is kept of a routine now, oldest first."""
         self._drop_old()
         oldest = 0 if self._ttl_ns is None else self._now() - self._ttl_ns
-        found = [record for record in self._rare.get(routine_id, ()) if record[9] >= oldest]
+        found = [record for record in self._rare.get(routine_id, ()) if record[8] >= oldest]
         for records, counts in self._chunks:
             if routine_id in counts:
-                found += [record for record in records if record[3] == routine_id and record[9] >= oldest]
+                found += [record for record in records if record[2] == routine_id and record[8] >= oldest]
         return found if self._max_size is None else found[max(0, len(found) - self._max_size) :]
 
     def _drop_oldest(self, max_size: int) -> None:
@@ -62,44 +60,19 @@ class Kept:
         lacking = {routine_id for routine_id in counts if self._in_chunks[routine_id] < max_size}
         if lacking:
             for record in records:
-                if record[3] in lacking:
-                    self._rare.setdefault(record[3], deque(maxlen=max_size)).append(record)
+                if record[2] in lacking:
+                    self._rare.setdefault(record[2], deque(maxlen=max_size)).append(record)
 
     def _drop_old(self) -> None:
         if self._ttl_ns is None:
             return
         oldest = self._now() - self._ttl_ns
-        while self._chunks and self._chunks[0][0][-1][9] < oldest:
+        while self._chunks and self._chunks[0][0][-1][8] < oldest:
             records, counts = self._chunks.popleft()
             self._size -= len(records)
             self._in_chunks.subtract(counts)
             self.too_old.update(counts)
         for routine_id, queue in self._rare.items():
-            while queue and queue[0][9] < oldest:
+            while queue and queue[0][8] < oldest:
                 queue.popleft()
                 self.too_old[routine_id] += 1
-
-
-class Executions(Sequence[ExecutionRecord]):
-    """The kept records of one routine, as they were when they were asked for."""
-
-    def __init__(self, records: Sequence[Record]) -> None:
-        self._records = records
-
-    @overload
-    def __getitem__(self, index: int) -> ExecutionRecord: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[ExecutionRecord]: ...
-    def __getitem__(self, index: int | slice) -> ExecutionRecord | list[ExecutionRecord]:
-        if isinstance(index, slice):
-            return [ExecutionRecord(record) for record in self._records[index]]
-        return ExecutionRecord(self._records[index])
-
-    def __len__(self) -> int:
-        return len(self._records)
-
-    def __iter__(self) -> Iterator[ExecutionRecord]:
-        return map(ExecutionRecord, self._records)
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} records>"

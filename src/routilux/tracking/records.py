@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, overload
 
 from routilux.facts import ActivationStatus, Record
 
-FIELDS: dict[str, Callable[[Record], Any]] = {
-    "execution_time": lambda record: (record[9] - record[8]) / 1e9,
-    "queue_wait": lambda record: max(0, record[8] - record[7]) / 1e9,
-    "start_time": lambda record: (record[8] + record[1]) / 1e9,
-    "end_time": lambda record: (record[9] + record[1]) / 1e9,
-    "status": lambda record: ActivationStatus(record[5]),
-    "attempt": lambda record: record[4],
-    "job_id": lambda record: record[0],
-    "routine_id": lambda record: record[3],
-    "activation_id": lambda record: record[2],
-    "cause": lambda record: record[6],
-    "worker": lambda record: record[10],
-    "error": lambda record: None if record[11] is None else record[11].message,
+Reading = Callable[[Record, int], Any]
+"""Reads one field of a record, given what to add to a moment to get nanoseconds since the epoch."""
+
+FIELDS: dict[str, Reading] = {
+    "execution_time": lambda record, offset: (record[8] - record[7]) / 1e9,
+    "queue_wait": lambda record, offset: max(0, record[7] - record[6]) / 1e9,
+    "start_time": lambda record, offset: (record[7] + offset) / 1e9,
+    "end_time": lambda record, offset: (record[8] + offset) / 1e9,
+    "status": lambda record, offset: ActivationStatus(record[4]),
+    "attempt": lambda record, offset: record[3],
+    "job_id": lambda record, offset: record[0],
+    "routine_id": lambda record, offset: record[2],
+    "activation_id": lambda record, offset: record[1],
+    "cause": lambda record, offset: record[5],
+    "worker": lambda record, offset: record[9],
+    "error": lambda record, offset: None if record[10] is None else record[10].message,
 }
-"""Of each key: how it is read of a record. Durations are seconds, times seconds since the epoch."""
+"""The keys, in order. Durations are seconds, times seconds since the epoch."""
 
 
 class ExecutionRecord(Mapping[str, Any]):
@@ -31,13 +34,15 @@ class ExecutionRecord(Mapping[str, Any]):
     from 0; `error` is one line of text, or `None`.
     """
 
-    __slots__ = ("_record",)
+    __slots__ = ("_offset", "_record")
 
-    def __init__(self, record: Record) -> None:
+    def __init__(self, record: Record, offset: int) -> None:
+        """`offset` is what to add to a moment of the record to get nanoseconds since the epoch."""
         self._record = record
+        self._offset = offset
 
     def __getitem__(self, key: str) -> Any:
-        return FIELDS[key](self._record)
+        return FIELDS[key](self._record, self._offset)
 
     def __iter__(self) -> Iterator[str]:
         return iter(FIELDS)
@@ -47,3 +52,31 @@ class ExecutionRecord(Mapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"ExecutionRecord({dict(self)})"
+
+
+class Executions(Sequence[ExecutionRecord]):
+    """Records as they were when they were asked for, oldest first."""
+
+    def __init__(self, records: Sequence[Record], offset: int) -> None:
+        self._records = records
+        self._offset = offset
+
+    @overload
+    def __getitem__(self, index: int) -> ExecutionRecord: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[ExecutionRecord]: ...
+    def __getitem__(self, index: int | slice) -> ExecutionRecord | Sequence[ExecutionRecord]:
+        if isinstance(index, slice):
+            return Executions(self._records[index], self._offset)
+        return ExecutionRecord(self._records[index], self._offset)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} records>"

@@ -20,8 +20,8 @@ from routilux.errors import ResultError, nearest
 from routilux.facts import JobStatus, Origin, Record
 from routilux.tracking.counts import Counts, Tally
 from routilux.tracking.figures import Figures
-from routilux.tracking.kept import Executions, Kept
-from routilux.tracking.records import ExecutionRecord
+from routilux.tracking.kept import Kept
+from routilux.tracking.records import ExecutionRecord, Executions
 from routilux.tracking.report import report_lines
 
 SORT_AT = 4096
@@ -47,8 +47,8 @@ class RoutineFigures:
 
     def fold(self, records: Sequence[Record], weight: int) -> None:
         """Adds some, at least one, each of which stands for `weight`."""
-        self.run_time.fold([record[9] - record[8] for record in records], weight)
-        self.queue_wait.fold([record[8] - record[7] for record in records], weight)
+        self.run_time.fold([record[8] - record[7] for record in records], weight)
+        self.queue_wait.fold([record[7] - record[6] for record in records], weight)
 
 
 class ExecutionTracker:
@@ -73,6 +73,7 @@ class ExecutionTracker:
         self._routines: dict[str, RoutineFigures] = {}
         self._tally = Tally()
         self._jobs = _Jobs()
+        self._offset = 0
         self._lock = threading.Lock()
 
     @property
@@ -80,7 +81,7 @@ class ExecutionTracker:
         """By routine id: the records that are kept, oldest first. A routine that never ran is absent."""
         with self._lock:
             self._sort()
-            kept = {routine_id: Executions(self._kept.of(routine_id)) for routine_id in self._routines}
+            kept = {routine_id: Executions(self._kept.of(routine_id), self._offset) for routine_id in self._routines}
         return {routine_id: executions for routine_id, executions in kept.items() if executions}
 
     def absorb(self, records: Sequence[Record], unusual: Sequence[Record]) -> None:
@@ -90,7 +91,7 @@ class ExecutionTracker:
             if unusual:
                 self._tally.add_unusual(unusual)
             self._seen += len(records)
-            crowded = self._seen > WHOLE and records[-1][9] - records[0][8] < CROWDED_NS * len(records)
+            crowded = self._seen > WHOLE and records[-1][8] - records[0][7] < CROWDED_NS * len(records)
             self._batches += crowded
             if not crowded or self._batches % ONE_IN == 0:
                 unsorted = self._unsorted[ONE_IN if crowded else 1]
@@ -101,6 +102,7 @@ class ExecutionTracker:
     def job_started(self, origin: Origin, moment: int, workers: int) -> None:
         """A job begins, on so many workers."""
         with self._lock:
+            self._offset = origin.epoch_offset_ns
             self._jobs.started(origin.job_id, moment, workers)
 
     def job_finished(self, origin: Origin, status: JobStatus, started: int, ended: int, workers: int) -> None:
@@ -146,7 +148,7 @@ class ExecutionTracker:
                 unsorted.clear()
                 groups: defaultdict[str, list[Record]] = defaultdict(list)
                 for record in records:
-                    groups[record[3]].append(record)
+                    groups[record[2]].append(record)
                 for routine_id, group in groups.items():
                     figures = self._routines.get(routine_id)
                     if figures is None:
