@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
-from routilux.facts import Failure, FailureKind, JobStatus, Origin, Record, frames_of
+from routilux.facts import Failure, FailureKind, JobStatus, Origin, Record, frames_of, taken_out
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import Machine
 
@@ -73,7 +73,7 @@ class Course:
         """Shows the readers what has been recorded since the last time."""
         ledger = self.machine.ledger
         with self._reading:
-            records, unusual = _taken_out(ledger.records), _taken_out(ledger.unusual)
+            records, unusual = taken_out(ledger.records), taken_out(ledger.unusual)
             if records:
                 for reader in self._readers:
                     reader(records, unusual)
@@ -99,10 +99,3 @@ class Course:
         """Whether nobody wants the outcome of a running activation any more."""
         running = self.machine.running.get(activation[0])
         return self.machine.end is not None or running is None or running[5] != activation[5]
-
-
-def _taken_out(records: list[Record]) -> list[Record]:
-    """What is in a list to which another thread may add meanwhile."""
-    taken = records[:]
-    del records[: len(taken)]
-    return taken

@@ -144,6 +144,13 @@ Record: TypeAlias = tuple[
 it forgets the tuple as well: a hundred thousand records that it had to visit would cost more than they do."""
 
 
+def taken_out(records: list[Record]) -> list[Record]:
+    """What is in a list to which another thread may add meanwhile; it is no longer there."""
+    taken = records[:]
+    del records[: len(taken)]
+    return taken
+
+
 Emissions: TypeAlias = Sequence[tuple[str, Any]]
 """What an attempt emitted: events and values, in order."""
 

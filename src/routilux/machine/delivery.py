@@ -93,9 +93,7 @@ class Delivery:
         self.ready: deque[Activation] = deque()
         self.fired = 0
         """How many activations have fired; the last one's id."""
-        self.lanes: dict[str, Lane] = {
-            station.routine_id: Lane(station.limit) for station in plan.stations if station.limit is not None
-        }
+        self.lanes: dict[str, Lane] = {routine_id: Lane(limit) for routine_id, limit in plan.limits.items()}
         self.left: deque[tuple[str, str, Any]] = deque()
         """What left the flow: routine id, event, value."""
         self.misfires: list[Misfire] = []

@@ -93,6 +93,8 @@ class Plan:
     """Of each routine whose fan-outs are gathered: the stations that gather them."""
     flushing: tuple[Station, ...]
     """The stations that are handed what they have when nothing else can run."""
+    limits: Mapping[str, int]
+    """Of each routine that may run only so many activations at once: how many."""
 
     @property
     def scoped(self) -> bool:
@@ -140,7 +142,8 @@ def compile_plan(flow: FlowDefinition, entry: str, given: Iterable[str]) -> Plan
         opener: tuple(station for station in stations if station.closes == opener) for opener in fan_outs.values()
     }
     flushing = tuple(station for station in stations if isinstance(station.rule, (Batch, Collect)))
-    return Plan(flow.flow_id, tuple(stations), entries, tuple(flow.routines), feeders, closers, flushing)
+    limits = {station.routine_id: station.limit for station in stations if station.limit is not None}
+    return Plan(flow.flow_id, tuple(stations), entries, tuple(flow.routines), feeders, closers, flushing, limits)
 
 
 def _outputs(

@@ -26,6 +26,9 @@ class Counts:
     """Values that generators gave."""
 
 
+UNUSUAL = tuple(status.value for status in ActivationStatus if status is not ActivationStatus.COMPLETED)
+
+
 class Tally:
     """Counts records by routine and status; what is simply completed costs an addition for many at once."""
 
@@ -48,14 +51,9 @@ class Tally:
         return {routine_id: self._counts(routine_id, total) for routine_id, total in list(self._records.items())}
 
     def _counts(self, routine_id: str, total: int) -> Counts:
-        unusual = {status: self._unusual[routine_id, status.value] for status in ActivationStatus}
-        retried, yielded = unusual[ActivationStatus.RETRIED], unusual[ActivationStatus.YIELDED]
+        unusual = {status: count for status in UNUSUAL if (count := self._unusual[routine_id, status])}
         return Counts(
-            executions=total - retried - yielded,
+            executions=total - unusual.get("retried", 0) - unusual.get("yielded", 0),
             completed=total - sum(unusual.values()),
-            failed=unusual[ActivationStatus.FAILED],
-            skipped=unusual[ActivationStatus.SKIPPED],
-            cancelled=unusual[ActivationStatus.CANCELLED],
-            retried=retried,
-            yielded=yielded,
+            **unusual,
         )

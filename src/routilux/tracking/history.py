@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from routilux.facts import Record
+from routilux.facts import Record, taken_out
 from routilux.tracking.counts import Counts, Tally
 from routilux.tracking.records import Executions
 
@@ -30,8 +30,9 @@ class History:
         self._ttl_ns = None if ttl_seconds is None else int(ttl_seconds * 1e9)
         self._now = now
         self._offset = offset
-        self._tally = Tally()
+        self._tally: Tally | None = None
         self._uncounted: list[Record] = []
+        self._unusual: list[Record] = []
 
     @property
     def executions(self) -> Executions:
@@ -42,20 +43,24 @@ class History:
     @property
     def counts(self) -> Mapping[str, Counts]:
         """By routine id: how its activations ended, all of them."""
-        uncounted, self._uncounted = self._uncounted, []
-        self._tally.add(uncounted)
-        return self._tally.counts()
+        return self._count().counts()
 
     def absorb(self, records: Sequence[Record], unusual: Sequence[Record]) -> None:
         """Takes records in."""
         self._records.extend(records)
-        if unusual:
-            self._tally.add_unusual(unusual)
         self._uncounted.extend(records)
+        self._unusual.extend(unusual)
         if len(self._uncounted) >= COUNT_AT:
             self._prune()
-            self._tally.add(self._uncounted)
-            self._uncounted.clear()
+            self._count()
+
+    def _count(self) -> Tally:
+        """Counts what has not been; most jobs are so short, and so seldom asked, that it never comes to that."""
+        if self._tally is None:
+            self._tally = Tally()
+        self._tally.add(taken_out(self._uncounted))
+        self._tally.add_unusual(taken_out(self._unusual))
+        return self._tally
 
     def _prune(self) -> None:
         """Drops what is too old."""
