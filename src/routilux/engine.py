@@ -99,6 +99,10 @@ class Engine:
         self._attendant.close()
         self.driver.close(wait=wait)
 
+    def wait_closed(self) -> None:
+        """Waits for an engine that closes itself after its last job; not for a worker to call."""
+        self._attendant.join()
+
     def perform(self, seat: Seat, activation: Activation, worker: Worker) -> None:
         """Runs an activation on a worker, and then what the worker can go straight on with, until there is nothing."""
         now = self._clock.now
@@ -309,9 +313,11 @@ class Attendant:
         self._inbox.put((due, seat))
 
     def close_after(self, seat: Seat, *, keep_program: bool) -> None:
-        """Closes the engine when this job is over."""
+        """Closes the engine when this job is over, or at once if it is."""
         self._last = seat
         self._needed(daemon=not keep_program)
+        if seat.told:
+            self._inbox.put(seat)
 
     def finished(self, seat: Seat) -> None:
         """A job is over: its alarms are forgotten, so that nothing keeps it."""
@@ -320,8 +326,12 @@ class Attendant:
 
     def close(self) -> None:
         """Ends the thread."""
+        self._inbox.put(False)
+        self.join()
+
+    def join(self) -> None:
+        """Waits for the thread's end."""
         if self._thread is not None and self._thread is not threading.current_thread():
-            self._inbox.put(False)
             self._thread.join()
 
     def _needed(self, *, daemon: bool) -> None:

@@ -69,6 +69,8 @@ class SequentialMode(Mode):
         super().__init__(course, clock)
         self._invoker = invoker
         self._driver = SequentialDriver(course, invoker, clock)
+        self._thread: threading.Thread | None = None
+        """That of a started job; a thread that has told the end is as good as over."""
 
     def execute(self, first: Started) -> None:
         apply(self.course.machine, first)
@@ -76,7 +78,8 @@ class SequentialMode(Mode):
 
     def start(self, first: Started) -> None:
         apply(self.course.machine, first)
-        threading.Thread(target=self._run, name=f"routilux-{self.course.origin.flow_id}").start()
+        self._thread = threading.Thread(target=self._run, name=f"routilux-{self.course.origin.flow_id}")
+        self._thread.start()
 
     def start_stream(self, first: Started) -> None:
         apply(self.course.machine, first)
@@ -95,7 +98,10 @@ class SequentialMode(Mode):
 
     def wait(self, timeout: float | None) -> bool:
         self._refuse_self_wait()
-        return self.course.finished.wait(timeout)
+        done = self.course.finished.wait(timeout)
+        if done and self._thread is not None:
+            self._thread.join()
+        return done
 
     def _run(self) -> None:
         machine = self.course.machine
@@ -119,6 +125,8 @@ class ConcurrentMode(Mode):
         super().__init__(course, clock)
         self._engine = engine
         self._own_engine = own_engine
+        self._closes_itself = False
+        """Whether the engine ends its threads after the job without being told."""
         self._seat = Seat(course, invoker)
         self._unread = threading.Event()
         self.workers = engine.driver.capacity
@@ -136,6 +144,7 @@ class ConcurrentMode(Mode):
 
     def start(self, first: Started) -> None:
         if self._own_engine:
+            self._closes_itself = True
             self._engine.close_after(self._seat, keep_program=True)
         self._engine.post(self._seat, first)
 
@@ -158,6 +167,7 @@ class ConcurrentMode(Mode):
     def end_stream(self) -> None:
         if not self.course.finished.is_set():
             if self._own_engine:
+                self._closes_itself = True
                 self._engine.close_after(self._seat, keep_program=False)
             self.post(Cancelled(self._clock.now(), ABANDONED))
 
@@ -166,11 +176,14 @@ class ConcurrentMode(Mode):
 
     def wait(self, timeout: float | None) -> bool:
         self._refuse_self_wait()
-        if self.course.finished.is_set() or not isinstance(threading.current_thread(), Worker):
-            return self.course.finished.wait(timeout)
-        with self._engine.one_more_worker():
-            return self.course.finished.wait(timeout)
+        if isinstance(threading.current_thread(), Worker) and not self.course.finished.is_set():
+            with self._engine.one_more_worker():
+                return self.course.finished.wait(timeout)
+        done = self.course.finished.wait(timeout)
+        if done and self._closes_itself:
+            self._engine.wait_closed()
+        return done
 
     def _close(self, *, wait: bool = True) -> None:
-        if self._own_engine:
+        if self._own_engine and not self._closes_itself:
             self._engine.close(wait=wait)

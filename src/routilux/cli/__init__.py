@@ -1,25 +1,25 @@
-"""The command `routilux`: says what to install where its extra is missing, and hands over to `commands` else."""
+"""The command `routilux`, which needs the extra `cli`."""
 
 from __future__ import annotations
 
+import importlib
 import sys
-from importlib import import_module
+from collections.abc import Callable
 
-NEEDED = frozenset({"cyclopts", "rich"})
-"""What the extra `cli` brings."""
+MISSING = 1
+"""The exit code where the extra is not installed."""
 
 
-def main() -> int:
-    """Runs the command line, and gives the exit code: 0 done, 1 something failed, 2 it was called wrongly."""
+def main() -> None:
+    """Runs the command line, or says what to install for it."""
     try:
-        commands = import_module("routilux.cli.commands")
+        run: Callable[[], None] = importlib.import_module("routilux.cli.commands").run
     except ModuleNotFoundError as missing:
-        if missing.name is None or missing.name.partition(".")[0] not in NEEDED:
+        if missing.name is not None and missing.name.startswith("routilux"):
             raise
         print(
-            f"routilux: the command line needs {missing.name!r}, which is not installed.\n"
-            "Install it with:  pip install 'routilux[cli]'",
+            f"The command line of Routilux needs {missing.name!r}. Install it: pip install 'routilux[cli]'",
             file=sys.stderr,
         )
-        return 1
-    return int(commands.run(sys.argv[1:]))
+        sys.exit(MISSING)
+    run()

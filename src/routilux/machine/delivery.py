@@ -173,7 +173,7 @@ class Delivery:
         if not self._gates:
             return False
         flushing = [gate.station for gate in self._gates.values() if gate.wants_flush]
-        scopes = self._stuck_scopes()
+        scopes = self._stuck_scopes() if self.root is not None else []
         first = min(flushing, key=lambda station: (station.rank, station.index), default=None)
         if scopes:
             deepest = max(scopes, key=lambda scope: scope.depth)

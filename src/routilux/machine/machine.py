@@ -191,16 +191,18 @@ class Machine:
                 return
         self.ledger.add(activation, YIELDED if more else COMPLETED, began, ended, worker)
         self.fan_outs.emit(activation, emissions, ended, more=more)
+        self._after_delivery(ended)
+        if self.end is not None:
+            return
         if not more:
             self._conclude(activation, ended)
+            return
+        number, _, arguments, cause, _, attempt, place = activation
+        again = (number, station, arguments, cause, ended, attempt, place)
+        if station.on_cycle:
+            self.ready.append(again)
         else:
-            number, _, arguments, cause, _, attempt, place = activation
-            again = (number, station, arguments, cause, ended, attempt, place)
-            if station.on_cycle:
-                self.ready.append(again)
-            else:
-                heapq.heappush(self.suspended, (-number, again))
-        self._after_delivery(ended)
+            heapq.heappush(self.suspended, (-number, again))
 
     def failed(self, activation: Activation, error: BaseException, began: int, ended: int, worker: int = 0) -> None:
         """An attempt raised, took too long, or could not be given its input: its strategy decides."""
@@ -232,8 +234,9 @@ class Machine:
         if decision is Verdict.CONTINUE:
             named = {} if arguments is NEVER_BEGAN else dict(zip(station.names, arguments, strict=False))
             self.fan_outs.emit(activation, ((ERROR, failure.with_arguments(named)),), ended, more=False)
-        self._conclude(activation, ended)
-        self._after_delivery(ended)
+            self._after_delivery(ended)
+        if self.end is None:
+            self._conclude(activation, ended)
 
     def ring(self, moment: int) -> None:
         """The moment came that `timers.next_due` named."""
@@ -287,6 +290,7 @@ class Machine:
             self.delivery.lanes[station.routine_id].leave(self.ready)
         if activation[6] is not None or station.is_generator:
             self.fan_outs.conclude(activation, moment)
+            self._after_delivery(moment)
 
     def _after_delivery(self, moment: int) -> None:
         """Turns what went wrong on the way into failures, and sets the timers of new batches."""

@@ -226,13 +226,14 @@ def _successor(station: Station) -> Station | None:
 def _caller(handler: Handler, names: tuple[str, ...], where: str) -> Callable[..., Any]:
     """The handler as a function of one positional argument for each of `names`."""
     function = handler.signature.handler
+    if not names:
+        return function
     if handler.by_names:
-        return _by_names(handler, names, where) if names else function
-    leading = [parameter.name for parameter in handler.signature.parameters if not parameter.keyword_only]
+        return _by_names(handler, names, where)
     if handler.is_method and len(handler.slots) == 1:
-        positional = not any(parameter.keyword_only for parameter in handler.signature.parameters)
-        keyword = handler.signature.parameters[0].name if handler.signature.parameters else ""
-        return function if positional else lambda value, **context: function(**{keyword: value}, **context)
+        sole = handler.parameters[0]
+        return (lambda value: function(**{sole.name: value})) if sole.keyword_only else function
+    leading = [parameter.name for parameter in handler.parameters if not parameter.keyword_only]
     if tuple(leading[: len(names)]) == names and not _context_inside(handler, len(names)):
         return function
     return lambda *values, **context: function(**dict(zip(names, values, strict=True)), **context)
@@ -242,8 +243,7 @@ def _context_inside(handler: Handler, count: int) -> bool:
     """Whether the context stands among the first parameters, so that positions would go to the wrong ones."""
     if handler.signature.context_name is None:
         return False
-    code = list(handler.signature.order)
-    return code.index(handler.signature.context_name) < count
+    return handler.signature.order.index(handler.signature.context_name) < count
 
 
 def _by_names(handler: Handler, names: tuple[str, ...], where: str) -> Callable[..., Any]:
@@ -253,7 +253,7 @@ def _by_names(handler: Handler, names: tuple[str, ...], where: str) -> Callable[
     required = {parameter.name for parameter in signature.parameters if parameter.required}
     wanted = ", ".join(parameter.name for parameter in signature.parameters) or "names"
 
-    def call(message: Any, **context: Any) -> Any:
+    def call(message: Any) -> Any:
         if not isinstance(message, Mapping):
             raise HandlerInputError(
                 f"{where}, slot {names[0]!r}: its handler takes {wanted} from a mapping, and a "
@@ -267,6 +267,6 @@ def _by_names(handler: Handler, names: tuple[str, ...], where: str) -> Callable[
                 f"{where}, slot {names[0]!r}: its handler takes {wanted}, and the mapping that arrived "
                 f"{problem}. Emit those names, or change the handler's parameters."
             )
-        return function(**message, **context)
+        return function(**message)
 
     return call

@@ -1,7 +1,0 @@
-"""`python -m routilux.cli` is `routilux`."""
-
-import sys
-
-from routilux.cli import main
-
-sys.exit(main())
