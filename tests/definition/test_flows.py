@@ -115,7 +115,7 @@ def test_every_branch_of_a_fan_out_is_given_the_same_object():
     seen = []
     flow = flow_of(routine(lambda: [1]))
     for name in ("a", "b"):
-        flow.add_routine(lambda x: seen.append(x), name)
+        flow.add_routine(lambda x: seen.append(x) or 1, name)
         flow.connect("<lambda>", name)
     flow.execute("<lambda>")
     assert seen[0] is seen[1]
@@ -286,7 +286,7 @@ def test_a_routine_that_cannot_be_reached_is_warned_of():
 def test_check_finds_what_execute_would_without_running():
     ran = []
     flow = Flow("checked")
-    flow.add_routine(lambda x: ran.append(x), "work")
+    flow.add_routine(lambda x: ran.append(x) or 1, "work")
     flow.check("work", {"x": 1})
     with pytest.raises(EntryParamsError):
         flow.check("work")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+import re
 import threading
 
 import pytest
@@ -126,11 +128,7 @@ def test_a_message_that_does_not_fit_the_handler_fails_with_the_names(mode):
     ):
         error = failing(Area(), {"shape": shape}, mode=mode)
         assert isinstance(error, HandlerInputError)
-        pytest.raises(HandlerInputError, _raise, error).match(f"Flow 'test', routine 'work', slot 'shape': .*{said}")
-
-
-def _raise(error):
-    raise error
+        assert re.search(f"Flow 'test', routine 'work', slot 'shape': .*{said}", str(error))
 
 
 @BOTH
@@ -190,10 +188,13 @@ def test_a_handler_that_returns_what_was_not_run_fails(mode):
     async def coroutine():
         return 1
 
+    def coroutine_of():
+        return coroutine()
+
     error = failing(lambda: (x for x in range(3)), mode=mode)
     assert isinstance(error, HandlerReturnError)
     assert "routine 'work': its handler returned a generator that nobody runs" in str(error)
-    error = failing(lambda: coroutine(), mode=mode)
+    error = failing(coroutine_of, mode=mode)
     assert "its handler returned a coroutine that nobody awaits" in str(error)
 
     def gives_generators():
@@ -203,8 +204,6 @@ def test_a_handler_that_returns_what_was_not_run_fails(mode):
 
 
 def test_a_generator_function_that_gives_no_generator_fails():
-    import functools
-
     def runs_it(function):
         @functools.wraps(function)
         def wrapper():
@@ -220,7 +219,7 @@ def test_a_generator_function_that_gives_no_generator_fails():
     assert "is a generator function, but calling it gave a list" in str(failing(work))
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     """Its text cannot be had."""
 
     def __str__(self):
@@ -230,17 +229,17 @@ class Unprintable(Exception):
 @BOTH
 def test_an_exception_that_cannot_be_printed_is_a_failure_like_any_other(mode):
     def work(x):
-        raise Unprintable
+        raise UnprintableError
 
     flow = Flow("test", execution_mode=mode, error_strategy=Continue())
     flow.chain(numbers, work)
     job = flow.execute("numbers", {"n": 3})
     assert job.status == "completed"
     assert job.counts["work"].failed == 3
-    assert job.errors[0].message == "Unprintable: <str() of it raised RuntimeError>"
+    assert job.errors[0].message == "UnprintableError: <str() of it raised RuntimeError>"
     assert [one["error"] for one in job.history if one["error"]] == [job.errors[0].message] * 3
-    assert "Unprintable" in str(job.errors[0])
-    assert "raise Unprintable" in job.errors[0].traceback
+    assert "UnprintableError" in str(job.errors[0])
+    assert "raise UnprintableError" in job.errors[0].traceback
 
 
 @BOTH

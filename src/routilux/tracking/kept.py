@@ -1,4 +1,4 @@
-"""The records that a tracker keeps of many routines: bounded for each of them, by number and by age."""
+"""The records that a tracker keeps of many routines: bounded for each of them and in all, by number and by age."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from routilux.facts import Record
 
 SLACK = 1.25
 """By how much more is kept than must be, so that a chunk that is dropped seldom has anything that is still needed."""
+
+
+MOST = 50_000
+"""How many records of all routines together are kept, unless one routine alone may have more."""
 
 
 class Kept:
@@ -39,9 +43,11 @@ class Kept:
         self._in_chunks.update(counts)
         self._size += len(records)
         if self._max_size is not None:
-            limit = SLACK * self._max_size * len(self._in_chunks)
+            routines = len(self._in_chunks)
+            limit = min(SLACK * self._max_size * routines, max(MOST, SLACK * self._max_size))
+            share = min(self._max_size, int(limit / SLACK) // routines)
             while self._size - len(self._chunks[0][0]) >= limit:
-                self._drop_oldest(self._max_size)
+                self._drop_oldest(share)
 
     def of(self, routine_id: str) -> list[Record]:
         """What is kept of a routine now, oldest first."""
@@ -53,15 +59,15 @@ class Kept:
                 found += [record for record in records if record[2] == routine_id and record[8] >= oldest]
         return found if self._max_size is None else found[max(0, len(found) - self._max_size) :]
 
-    def _drop_oldest(self, max_size: int) -> None:
+    def _drop_oldest(self, share: int) -> None:
         records, counts = self._chunks.popleft()
         self._size -= len(records)
         self._in_chunks.subtract(counts)
-        lacking = {routine_id for routine_id in counts if self._in_chunks[routine_id] < max_size}
+        lacking = {routine_id for routine_id in counts if self._in_chunks[routine_id] < share}
         if lacking:
             for record in records:
                 if record[2] in lacking:
-                    self._rare.setdefault(record[2], deque(maxlen=max_size)).append(record)
+                    self._rare.setdefault(record[2], deque(maxlen=share)).append(record)
 
     def _drop_old(self) -> None:
         if self._ttl_ns is None:
