@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, overload
 
 from routilux.facts import ActivationStatus, Record
 
-Reading = Callable[[Record, int], Any]
-"""Reads one field of a record, given what to add to a moment to get nanoseconds since the epoch."""
-
-FIELDS: dict[str, Reading] = {
-    "execution_time": lambda record, offset: (record[8] - record[7]) / 1e9,
-    "queue_wait": lambda record, offset: max(0, record[7] - record[6]) / 1e9,
-    "start_time": lambda record, offset: (record[7] + offset) / 1e9,
-    "end_time": lambda record, offset: (record[8] + offset) / 1e9,
-    "status": lambda record, offset: ActivationStatus(record[4]),
-    "attempt": lambda record, offset: record[3],
-    "job_id": lambda record, offset: record[0],
-    "routine_id": lambda record, offset: record[2],
-    "activation_id": lambda record, offset: record[1],
-    "cause": lambda record, offset: record[5],
-    "worker": lambda record, offset: record[9],
-    "error": lambda record, offset: None if record[10] is None else record[10].message,
+FIELDS: dict[str, Callable[[Record], Any]] = {
+    "execution_time": lambda record: (record[8] - record[7]) / 1e9,
+    "queue_wait": lambda record: max(0, record[7] - record[6]) / 1e9,
+    "start_time": itemgetter(7),
+    "end_time": itemgetter(8),
+    "status": lambda record: ActivationStatus(record[4]),
+    "attempt": itemgetter(3),
+    "job_id": itemgetter(0),
+    "routine_id": itemgetter(2),
+    "activation_id": itemgetter(1),
+    "cause": itemgetter(5),
+    "worker": itemgetter(9),
+    "error": lambda record: None if record[10] is None else record[10].message,
 }
-"""The keys, in order. Durations are seconds, times seconds since the epoch."""
+"""The keys, in order, and how each is read. Durations are seconds; times are moments still."""
+
+TIMES = frozenset({"start_time", "end_time"})
 
 
 class ExecutionRecord(Mapping[str, Any]):
     """One attempt of one activation, or one value that a generator gave.
 
-    `cause` is the id of the activation whose emission completed the inputs, 0 for the entry; `worker` counts
+    Durations are seconds, times seconds since the epoch. `cause` is the id of the activation whose emission completed the inputs, 0 for the entry; `worker` counts
     from 0; `error` is one line of text, or `None`.
     """
 
@@ -42,7 +42,8 @@ class ExecutionRecord(Mapping[str, Any]):
         self._offset = offset
 
     def __getitem__(self, key: str) -> Any:
-        return FIELDS[key](self._record, self._offset)
+        value = FIELDS[key](self._record)
+        return (value + self._offset) / 1e9 if key in TIMES else value
 
     def __iter__(self) -> Iterator[str]:
         return iter(FIELDS)

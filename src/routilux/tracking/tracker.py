@@ -3,7 +3,7 @@
 Records arrive in batches, from whichever thread has one. All are counted. They are folded into figures, so that
 statistics are of everything that ever ran, and the last of each routine are kept within bounds.
 
-Where records come so fast that looking at each would slow the jobs down, the tracker looks at one batch in eight,
+Where records come so fast that looking at each would slow the jobs down, the tracker looks at one batch in sixteen,
 and lets it stand for the others: see `CROWDED_NS`.
 """
 
@@ -30,7 +30,7 @@ SORT_AT = 4096
 CROWDED_NS = 5_000
 """A batch is crowded when its records are less than this apart on average: 200,000 a second."""
 
-ONE_IN = 8
+ONE_IN = 16
 """Of crowded batches, once there were `WHOLE` records of a tracker, one in so many is looked at."""
 
 WHOLE = 50_000
