@@ -14,7 +14,7 @@ from routilux.errors import (
     UnreachableRoutineWarning,
     nearest,
 )
-from routilux.firing import First, Gather
+from routilux.firing import First, Gather, Keyed
 from routilux.flow import FlowDefinition, Member
 from routilux.graph import Arrows, arrows_of, dominators, reachable
 from routilux.slots import Handler, Slot
@@ -28,6 +28,7 @@ def check_flow(flow: FlowDefinition, entry: str) -> dict[str, str]:
     arrows = arrows_of(flow)
     inside = reachable(arrows, [entry])
     _check_fed(flow, entry, inside)
+    _check_rules(flow, inside)
     for identity in flow.routines:
         if identity not in inside:
             warnings.warn(
@@ -116,6 +117,23 @@ def _check_fed(flow: FlowDefinition, entry: str, inside: set[str]) -> None:
                     f"{where} is fed only by {', '.join(map(repr, feeders))}, which cannot be reached from the entry "
                     f"{entry!r}. Connect the entry to it, or start elsewhere."
                 )
+
+
+def _check_rules(flow: FlowDefinition, inside: set[str]) -> None:
+    for identity in inside:
+        for handler in flow.routines[identity].routine.handlers:
+            connected = {c.slot for c in flow.connections if c.target == identity}
+            triggers = [slot.name for slot in handler.slots if slot.name in connected and not slot.hold]
+            where = f"Flow {flow.flow_id!r}, routine {identity!r}"
+            if handler.rule.single_slot and len(triggers) > 1:
+                raise DefinitionError(
+                    f"{where}: {type(handler.rule).__name__.lower()} is a rule for one slot, and {' and '.join(triggers)} "
+                    "are connected. Hold all but one of them."
+                )
+            if isinstance(handler.rule, Keyed) and isinstance(handler.rule.key, Mapping):
+                for name in triggers:
+                    if name not in handler.rule.key:
+                        raise DefinitionError(f"{where}: keyed names no key for slot {name!r}. Add it to the mapping.")
 
 
 def _listens(flow: FlowDefinition, member: Member, slot: Slot) -> bool:

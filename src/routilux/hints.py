@@ -84,7 +84,7 @@ def _classes(annotation: Annotation) -> list[type] | None:
         return []
     if typing.is_typeddict(known):
         return [dict]
-    if not isinstance(known, type) or known is object or getattr(known, "_is_protocol", False):
+    if known in (Any, object) or not isinstance(known, type) or getattr(known, "_is_protocol", False):
         return None
     return [known]
 

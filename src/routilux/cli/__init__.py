@@ -1,25 +1,25 @@
-"""The command `routilux`, which needs the extra `cli`."""
+"""The command `routilux`: says what to install where its extra is missing, and hands over to `commands` else."""
 
 from __future__ import annotations
 
-import importlib
 import sys
-from collections.abc import Callable
+from importlib import import_module
 
-MISSING = 1
-"""The exit code where the extra is not installed."""
+NEEDED = frozenset({"cyclopts", "rich"})
+"""What the extra `cli` brings."""
 
 
-def main() -> None:
-    """Runs the command line, or says what to install for it."""
+def main() -> int:
+    """Runs the command line, and gives the exit code: 0 done, 1 something failed, 2 it was called wrongly."""
     try:
-        run: Callable[[], None] = importlib.import_module("routilux.cli.commands").run
+        commands = import_module("routilux.cli.commands")
     except ModuleNotFoundError as missing:
-        if missing.name is not None and missing.name.startswith("routilux"):
+        if missing.name is None or missing.name.partition(".")[0] not in NEEDED:
             raise
         print(
-            f"The command line of Routilux needs {missing.name!r}. Install it: pip install 'routilux[cli]'",
+            f"routilux: the command line needs {missing.name!r}, which is not installed.\n"
+            "Install it with:  pip install 'routilux[cli]'",
             file=sys.stderr,
         )
-        sys.exit(MISSING)
-    run()
+        return 1
+    return int(commands.run(sys.argv[1:]))

@@ -1,116 +1,91 @@
-"""The commands. Exit codes: 0 done, 1 the job failed or modes differ, 2 what was asked for does not exist."""
+"""The commands, as cyclopts reads them from functions: names and types are the options, docstrings the help."""
 
 from __future__ import annotations
 
-import importlib
 import sys
-from enum import StrEnum
-from pathlib import Path
-from typing import Annotated, NoReturn
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from rich.console import Console
+from cyclopts.types import ExistingDirectory, PositiveInt
 
-from routilux.api import Flow
-from routilux.demo.show import run_demo, standard_library
-from routilux.errors import RoutiluxError, nearest
+from routilux.cli.target import TargetError, flow_at
+from routilux.demo.comparison import all_equal
+from routilux.demo.show import run_demo
 from routilux.settings import ExecutionMode
 
-FAILED = 1
-UNKNOWN = 2
+EXAMPLES_OF_DEMO = """\
+Examples:
+  routilux demo                                The standard library, every mode
+  routilux demo --mode concurrent --limit 200  A part of it, on threads
+  routilux demo src                            Another directory"""
 
-app = App(name="routilux", help="An embedded, event-driven workflow engine that does its own performance tuning.")
+EXAMPLES_OF_GRAPH = """\
+Examples:
+  routilux graph shop:orders                   Flow `orders` of shop.py
+  routilux graph shop:orders --format mermaid  The same for a Markdown page
+  routilux graph routilux.demo:build_flow      A function that builds one"""
 
 
-class Format(StrEnum):
-    """How a flow is shown."""
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command that the arguments name, and gives the exit code."""
+    try:
+        return int(command_line()(list(arguments), result_action="return_int_as_exit_code_else_zero"))
+    except TargetError as error:
+        print(f"routilux: {error}", file=sys.stderr)
+        return 2
 
-    TEXT = "text"
-    MERMAID = "mermaid"
+
+def command_line() -> App:
+    """The command line with all its commands."""
+    app = App(
+        "routilux",
+        help="Routilux: an embedded, event-driven workflow engine that does its own performance tuning.",
+        help_format="plaintext",
+        help_epilogue=f"{EXAMPLES_OF_DEMO}\n{EXAMPLES_OF_GRAPH.partition(chr(10))[2]}",
+        version=version("routilux"),
+    )
+    app.command(demo, help_epilogue=EXAMPLES_OF_DEMO)
+    app.command(graph, help_epilogue=EXAMPLES_OF_GRAPH)
+    return app
 
 
-@app.command
 def demo(
-    directory: Path | None = None,
+    directory: ExistingDirectory | None = None,
+    /,
     *,
-    mode: Annotated[list[ExecutionMode] | None, Parameter(negative="")] = None,
-    limit: int | None = None,
-) -> None:
-    """Examine a folder of Python files with a flow, in each execution mode.
+    mode: Annotated[tuple[ExecutionMode, ...], Parameter(negative=(), show_default=False)] = (),
+    limit: PositiveInt | None = None,
+    workers: PositiveInt | None = None,
+) -> int:
+    """Examine a tree of Python source with a flow, in each mode, and compare.
 
-    Examples::
-
-        routilux demo
-        routilux demo --mode concurrent --limit 200
-        routilux demo ~/my_project/src
+    Exits with 1 if the modes found different things.
 
     Parameters
     ----------
     directory
-        The folder; the interpreter's own standard library if none is given.
+        What to examine; the standard library of this Python if none is given.
     mode
-        Only this execution mode; may be given several times.
+        Run in this mode only; may be given several times.
     limit
-        At most so many files.
+        Examine no more than so many files.
+    workers
+        The number of threads of concurrent mode.
     """
-    folder = (directory or standard_library()).expanduser()
-    if not folder.is_dir():
-        give_up(f"There is no folder {str(folder)!r}. Name one with Python files in it.")
-    if limit is not None and limit < 1:
-        give_up(f"--limit must be a whole number from 1, not {limit}.")
-    if not run_demo(folder, mode or list(ExecutionMode), limit):
-        sys.exit(FAILED)
+    return 0 if all_equal(run_demo(directory, modes=mode, limit=limit, max_workers=workers)) else 1
 
 
-@app.command
-def graph(flow: str, *, shown_as: Annotated[Format, Parameter(name="--format")] = Format.TEXT) -> None:
-    """Show the routines and connections of a flow.
-
-    Examples::
-
-        routilux graph my_package.flows:orders
-        routilux graph my_package.flows:orders --format mermaid > orders.mmd
+def graph(target: str, /, *, shape: Annotated[Literal["text", "mermaid"], Parameter(name="--format")] = "text") -> None:
+    """Print the routines and connections of a flow.
 
     Parameters
     ----------
-    flow
-        Where it is: `module:name`, of a Flow or of a function without parameters that makes one.
-    shown_as
-        For people (`text`) or for what renders Markdown (`mermaid`).
+    target
+        Where the flow is, as module:flow. It may be a function that builds the flow and needs no argument.
+    shape
+        In words, or as a Mermaid flowchart.
     """
-    found = find_flow(flow)
-    print(found.describe() if shown_as is Format.TEXT else found.to_mermaid())
-
-
-def find_flow(place: str) -> Flow:
-    """The flow at `module:name`; ends the program with a message where there is none."""
-    module_name, _, name = place.partition(":")
-    if not module_name or not name:
-        give_up(f"{place!r} does not say where the flow is. Write module:name, such as my_package.flows:orders.")
-    sys.path.insert(0, str(Path.cwd()))
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as missing:
-        give_up(f"There is no module {missing.name!r}. Run this where it can be imported, or install it.")
-    found = getattr(module, name, None)
-    if callable(found) and not isinstance(found, Flow):
-        try:
-            found = found()
-        except (TypeError, RoutiluxError) as error:
-            give_up(f"{place!r} could not make a flow: {error}")
-    if not isinstance(found, Flow):
-        flows = [key for key, value in vars(module).items() if isinstance(value, Flow)]
-        hint = nearest(name, flows) if flows else " A Flow, or a function that makes one, is what is needed."
-        give_up(f"{name!r} in {module_name!r} is no flow.{hint}")
-    return found
-
-
-def give_up(message: str) -> NoReturn:
-    """Says what is wrong, and ends."""
-    Console(stderr=True).print(message, style="red", highlight=False, markup=False, soft_wrap=True)
-    sys.exit(UNKNOWN)
-
-
-def run() -> None:
-    """Reads the arguments and does what they say."""
-    app()
+    flow = flow_at(target)
+    print(flow.to_mermaid() if shape == "mermaid" else flow.describe())

@@ -1,1 +1,5 @@
-"""The demonstration: a flow that examines the Python standard library of the interpreter that runs it."""
+"""The demo job: a flow that examines a tree of Python source, run in every mode there is."""
+
+from routilux.demo.examination import build_flow
+
+__all__ = ["build_flow"]

@@ -1,78 +1,118 @@
-"""What is measured of one Python file."""
+"""What the demo says of a module: small frozen values, and how they come from a syntax tree.
+
+Trees are large and stay between the routine that parses and those that measure; only these travel further.
+"""
 
 from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from typing import TypeAlias
 
-BRANCHES = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.ExceptHandler, ast.IfExp, ast.comprehension, ast.match_case)
-DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
 
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A file that could be read."""
-
-    path: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Parsed:
-    """A file that could be parsed."""
-
-    path: str
-    lines: int
-    tree: ast.Module
+_BRANCHES = (
+    ast.If,
+    ast.IfExp,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.ExceptHandler,
+    ast.comprehension,
+    ast.match_case,
+    ast.Assert,
+)
+"""Where execution may go two ways; a chain of `and` or `or` counts besides, once for each operator."""
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """How much there is in a file, and how much of it is explained."""
+    """How much there is to follow in one module."""
 
-    path: str
-    lines: int
+    name: str
     functions: int
+    classes: int
     branches: int
-    docstrings: int
 
 
 @dataclass(frozen=True, slots=True)
-class Imports:
-    """How many names a file imports."""
+class Wording:
+    """What one module says of itself, and whom it names."""
 
-    path: str
+    name: str
+    docstrings: int
     imports: int
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """All that is known of a file."""
+    """All that is measured of one module; `name` is its path below the directory examined."""
 
-    structure: Structure
+    name: str
+    functions: int
+    classes: int
+    branches: int
+    docstrings: int
     imports: int
 
     @property
-    def path(self) -> str:
-        """The file, relative to the folder that was examined."""
-        return self.structure.path
+    def complexity(self) -> int:
+        """The sum of McCabe's number over its functions: one for each, and one for each branch."""
+        return self.functions + self.branches
 
 
-def structure_of(parsed: Parsed) -> Structure:
-    """Counts functions, branches and docstrings."""
-    nodes = list(ast.walk(parsed.tree))
-    return Structure(
-        parsed.path,
-        parsed.lines,
-        functions=sum(isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) for node in nodes),
-        branches=sum(isinstance(node, BRANCHES) for node in nodes),
-        docstrings=sum(
-            isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None for node in nodes
-        ),
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A file that could not be examined, where that was noticed, and why."""
+
+    name: str
+    routine_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """The outcome of one examination, equal whenever the same files were examined."""
+
+    ranking: tuple[Module, ...]
+    """The most complex module first, and by name where two are equal."""
+    broken: tuple[Broken, ...]
+    """By name."""
+
+
+def structure_of(name: str, tree: ast.Module) -> Structure:
+    """Counts functions, classes and branches, nested ones included."""
+    functions = classes = branches = 0
+    for node in ast.walk(tree):
+        if isinstance(node, Function):
+            functions += 1
+        elif isinstance(node, ast.ClassDef):
+            classes += 1
+        elif isinstance(node, ast.BoolOp):
+            branches += len(node.values) - 1
+        elif isinstance(node, _BRANCHES):
+            branches += 1
+    return Structure(name, functions, classes, branches)
+
+
+def wording_of(name: str, tree: ast.Module) -> Wording:
+    """Counts docstrings (of the module, classes and functions) and imported names."""
+    docstrings = imports = 0
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Module, ast.ClassDef, Function)):
+            docstrings += ast.get_docstring(node, clean=False) is not None
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            imports += len(node.names)
+    return Wording(name, docstrings, imports)
+
+
+def joined(structure: Structure, wording: Wording) -> Module:
+    """The two halves of one module together."""
+    return Module(
+        structure.name,
+        structure.functions,
+        structure.classes,
+        structure.branches,
+        wording.docstrings,
+        wording.imports,
     )
-
-
-def imports_of(parsed: Parsed) -> Imports:
-    """Counts imported names."""
-    nodes = (node for node in ast.walk(parsed.tree) if isinstance(node, (ast.Import, ast.ImportFrom)))
-    return Imports(parsed.path, sum(len(node.names) for node in nodes))

@@ -1,119 +1,141 @@
-"""Runs the demonstration in each mode, and shows what came of it."""
+"""The demo as it is seen: a progress bar while it runs, then tables. All of it is plain text where no terminal is."""
 
 from __future__ import annotations
 
-import io
-import sysconfig
-import time
-import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from io import StringIO
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from routilux.api import Flow
-from routilux.demo.flow import build_flow, python_files
-from routilux.demo.measures import Module
+from routilux.demo import source
+from routilux.demo.comparison import Run, all_equal, modes_of, run_in
+from routilux.demo.examination import build_flow
+from routilux.demo.measures import Survey
 from routilux.settings import ExecutionMode
 
-SHOWN = 10
-
-
-@dataclass
-class Findings:
-    """What one run found."""
-
-    modules: list[Module] = field(default_factory=list)
-    broken: list[tuple[str, str, str]] = field(default_factory=list)
-    seconds: float = 0.0
-
-
-def standard_library() -> Path:
-    """The folder of the running interpreter's own library."""
-    return Path(sysconfig.get_paths()["stdlib"])
-
-
-@contextmanager
-def quiet_compiler() -> Iterator[None]:
-    """Keeps what the compiler warns of in old files to itself; around all threads, because filters are shared."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+SHOWN_MODULES = 10
+SHOWN_BROKEN = 5
 
 
 def run_demo(
-    folder: Path, modes: list[ExecutionMode], limit: int | None = None, console: Console | None = None
-) -> bool:
-    """Examines `folder` once in each mode and prints the findings; says whether all modes found the same."""
-    console = console or Console()
-    total = len(python_files(folder, limit))
-    console.print(f"Examining {total:,} Python files below {folder}", highlight=False, soft_wrap=True)
-    found: dict[ExecutionMode, Findings] = {}
-    with quiet_compiler():
-        for mode in modes:
-            flow = build_flow(execution_mode=mode)
-            found[mode] = _run(flow, folder, limit, total, console)
-            console.print()
-            console.print(_report(flow), highlight=False, markup=False, soft_wrap=True)
-    first = found[modes[0]]
-    equal = all((one.modules, one.broken) == (first.modules, first.broken) for one in found.values())
-    _show_ranking(first, console)
-    _show_times(found, equal, console)
-    return equal
+    directory: Path | None = None,
+    *,
+    modes: Iterable[ExecutionMode] = (),
+    limit: int | None = None,
+    max_workers: int | None = None,
+    console: Console | None = None,
+) -> list[Run]:
+    """Examines a directory (the standard library if none is given) once in each mode, and prints what came of it.
+
+    `modes` empty means all that exist; `max_workers` is for those that have workers.
+    """
+    directory = source.standard_library() if directory is None else directory
+    console = Console(markup=False, highlight=False, emoji=False) if console is None else console
+    chosen = modes_of(modes)
+    total = _count(directory, limit)
+    console.print(f"Examining {total:,} Python files below {_printable(str(directory))}\n", soft_wrap=True)
+    flow = build_flow(max_workers=max_workers)
+    runs = []
+    with flow:
+        for mode in chosen:
+            with _progress(console, mode, total) as advance:
+                runs.append(run_in(mode, flow, directory, limit, advance))
+    _show_survey(console, runs[0].survey)
+    for run in runs:
+        console.print(f"Tracker's report, {run.mode} mode\n", style="bold")
+        report = StringIO()
+        run.tracker.report(report)
+        console.print(report.getvalue(), soft_wrap=True)
+    _show_comparison(console, runs)
+    return runs
 
 
-def _run(flow: Flow, folder: Path, limit: int | None, total: int, console: Console) -> Findings:
-    findings = Findings()
-    columns = (TextColumn("{task.description:>10}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+def _count(directory: Path, limit: int | None) -> int:
+    """How many files there are. They are read once, lest the first mode alone should wait for the disk."""
+    total = 0
+    for name in source.python_files(directory, limit):
+        total += 1
+        try:
+            (directory / name).read_bytes()
+        except OSError:
+            continue  # The flow will find the same, and say so.
+    return total
+
+
+@contextmanager
+def _progress(console: Console, mode: ExecutionMode, total: int) -> Iterator[Callable[[], None]]:
+    """Gives what is to be called for each file; draws a bar on a terminal, and else says only that it begins."""
+    if not console.is_terminal:
+        console.print(f"{mode}: {total:,} files ...")
+        yield lambda: None
+        return
+    columns = TextColumn("{task.description:<12}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task(str(flow.settings.execution_mode), total=total)
-        began = time.perf_counter()
-        with flow.stream("files", {"folder": folder, "limit": limit}) as results:
-            for routine_id, value in results.pairs():
-                if routine_id == "ranking":
-                    findings.modules = value
-                elif routine_id == "broken":
-                    findings.broken = value
-                else:
-                    progress.advance(bar)
-        findings.seconds = time.perf_counter() - began
-    return findings
+        bar = progress.add_task(mode, total=total)
+        yield lambda: progress.advance(bar)
 
 
-def _report(flow: Flow) -> str:
-    assert flow.execution_tracker is not None
-    text = io.StringIO()
-    flow.execution_tracker.report(text)
-    return text.getvalue()
-
-
-def _show_ranking(found: Findings, console: Console) -> None:
-    table = Table("module", title="Most branches", title_justify="left")
-    for name in ("branches", "functions", "docstrings", "imports", "lines"):
-        table.add_column(name, justify="right")
-    for module in found.modules[:SHOWN]:
-        of = module.structure
-        numbers = (of.branches, of.functions, of.docstrings, module.imports, of.lines)
-        table.add_row(module.path, *(f"{number:,}" for number in numbers))
+def _show_survey(console: Console, survey: Survey) -> None:
+    table = _table("The most complex modules")
+    for head in ("module", "complexity", "functions", "branches", "docstrings", "imports"):
+        table.add_column(
+            head, justify="left" if head == "module" else "right", overflow="fold", no_wrap=head != "module"
+        )
+    for module in survey.ranking[:SHOWN_MODULES]:
+        numbers = (
+            module.complexity,
+            module.functions,
+            module.branches,
+            module.docstrings,
+            module.imports,
+        )
+        table.add_row(_printable(module.name), *(f"{number:,}" for number in numbers))
+    console.print()
     console.print(table)
-    console.print(f"{len(found.broken)} files could not be examined, and were handled:", highlight=False)
-    for name, routine_id, reason in found.broken[:SHOWN]:
-        console.print(f"  {name}: {routine_id}: {reason}", highlight=False, markup=False)
-    if len(found.broken) > SHOWN:
-        console.print(f"  and {len(found.broken) - SHOWN} more", highlight=False)
+    modules, failures = len(survey.ranking), len(survey.broken)
+    console.print(f"{modules:,} modules measured, {failures:,} failures handled" + (":" if failures else "."))
+    for file in survey.broken[:SHOWN_BROKEN]:
+        console.print(f"  {_printable(file.name)}  ({file.routine_id})  {_printable(file.reason)}", soft_wrap=True)
+    if failures > SHOWN_BROKEN:
+        console.print(f"  ... and {failures - SHOWN_BROKEN:,} more")
+    console.print()
 
 
-def _show_times(found: dict[ExecutionMode, Findings], equal: bool, console: Console) -> None:
-    table = Table("mode", title="\nWall time", title_justify="left")
-    for name in ("seconds", "files a second", "against the first"):
-        table.add_column(name, justify="right")
-    first = next(iter(found.values())).seconds
-    for mode, one in found.items():
-        files = len(one.modules) + len(one.broken)
-        table.add_row(str(mode), f"{one.seconds:.2f}", f"{files / one.seconds:,.0f}", f"{first / one.seconds:.2f} x")
+def _show_comparison(console: Console, runs: Sequence[Run]) -> None:
+    table = _table("The modes side by side")
+    for head in ("mode", "wall time", "speed", "in handlers", "workers busy", "bottleneck"):
+        table.add_column(head, justify="left" if head in {"mode", "bottleneck"} else "right")
+    for run in runs:
+        metrics = run.tracker.get_performance_metrics()
+        worst = metrics["bottleneck"]
+        table.add_row(
+            run.mode,
+            f"{run.seconds:.2f} s",
+            f"{runs[0].seconds / run.seconds:.2f} x",
+            f"{metrics['work']:.2f} s",
+            f"{metrics['worker_utilisation']:.0%}",
+            f"{worst['routine']} ({worst['share']:.0%})",
+        )
     console.print(table)
-    console.print("All modes found the same." if equal else "The modes did NOT find the same.", highlight=False)
+    if len(runs) > 1:
+        console.print("The results are equal in all modes." if all_equal(runs) else _difference(runs))
+
+
+def _difference(runs: Sequence[Run]) -> str:
+    """Names the modes that found something else than the first."""
+    others = ", ".join(run.mode for run in runs if run.survey != runs[0].survey)
+    return f"The results DIFFER between {runs[0].mode} and {others}. Did the files change meanwhile?"
+
+
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+
+
+def _printable(text: str) -> str:
+    """The text without what no terminal can show: file names that are not in any encoding."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

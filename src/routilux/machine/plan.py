@@ -177,9 +177,14 @@ class _Shape:
     def station(self, index: int, member: Member, handler: Handler) -> Station:
         connected = {c.slot for c in self.flow.connections if c.target == member.id}
         given = self.given if member.id == self.entry else frozenset[str]()
-        slots = [slot for slot in handler.slots if slot.name in connected or slot.name in given]
+        alone = handler.rule.single_slot
+        slots = [
+            slot
+            for slot in handler.slots
+            if slot.name in connected or slot.name in given or (alone and slot.required and not slot.hold)
+        ]
         names = tuple(slot.name for slot in slots)
-        constants = given - connected
+        constants = frozenset(slot.name for slot in slots if slot.name in given - connected and not alone)
         holds = frozenset(slot.name for slot in slots if slot.hold or slot.name in constants)
         rule = handler.rule
         keys = tuple(reader(_key(rule, name)) for name in names if name not in holds) if isinstance(rule, Keyed) else ()

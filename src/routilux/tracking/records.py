@@ -30,8 +30,8 @@ TIMES = frozenset({"start_time", "end_time"})
 class ExecutionRecord(Mapping[str, Any]):
     """One attempt of one activation, or one value that a generator gave.
 
-    Durations are seconds, times seconds since the epoch. `cause` is the id of the activation whose emission completed the inputs, 0 for the entry; `worker` counts
-    from 0; `error` is one line of text, or `None`.
+    Durations are seconds, times seconds since the epoch. `cause` is the id of the activation whose emission
+    completed the inputs, 0 for the entry; `worker` counts from 0; `error` is one line of text, or `None`.
     """
 
     __slots__ = ("_offset", "_record")

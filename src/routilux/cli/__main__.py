@@ -1,0 +1,7 @@
+"""`python -m routilux.cli` is `routilux`."""
+
+import sys
+
+from routilux.cli import main
+
+sys.exit(main())

@@ -1,0 +1,127 @@
+"""The flow of the demo: what its routines are, and how they are connected."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Unpack
+
+from routilux.api import Flow
+from routilux.demo import source
+from routilux.demo.measures import Broken, Module, Structure, Wording, joined, structure_of, wording_of
+from routilux.facts import Failure
+from routilux.firing import collect, keyed
+from routilux.guard import text_of
+from routilux.routine import routine
+from routilux.settings import SettingArguments
+from routilux.strategies import Continue
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to examine: the directory, and its path below it."""
+
+    directory: Path
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """The source text of one file."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """The syntax tree of one file."""
+
+    name: str
+    tree: ast.Module
+
+
+@routine
+def walk(directory: Path, limit: int | None = None) -> Iterator[File]:
+    """Finds the files; it is asked for the next one when there is room for it."""
+    for name in source.python_files(directory, limit):
+        yield File(directory, name)
+
+
+@routine(error_strategy=Continue())
+def read(file: File) -> Text:
+    """Reads and decodes one."""
+    return Text(file.name, source.decoded((file.directory / file.name).read_bytes()))
+
+
+@routine(error_strategy=Continue())
+def parse(source_text: Text) -> Tree:
+    """Parses it."""
+    return Tree(source_text.name, source.tree_of(source_text.text))
+
+
+@routine
+def structure(parsed: Tree) -> Structure:
+    """Measures what is to be followed."""
+    return structure_of(parsed.name, parsed.tree)
+
+
+@routine
+def wording(parsed: Tree) -> Wording:
+    """Measures what is said."""
+    return wording_of(parsed.name, parsed.tree)
+
+
+@routine(fires=keyed("name"))
+def join(structure: Structure, wording: Wording) -> Module:
+    """Puts the two measures of a module together, whichever comes first."""
+    return joined(structure, wording)
+
+
+@routine
+def failed(failure: Failure) -> Broken:
+    """Keeps of a failure what a reader wants to know, and lets go of the text of the file."""
+    assert failure.arguments is not None
+    (examined,) = failure.arguments.values()
+    error = failure.error
+    reason = error.msg if isinstance(error, SyntaxError) else text_of(error)
+    return Broken(examined.name, failure.routine_id, f"{type(error).__name__}: {reason}")
+
+
+@routine
+def examined(file: Module | Broken) -> str:
+    """Says that a file is done. This leaves the flow, so that whoever streams it can show how far it is."""
+    return file.name
+
+
+@routine(fires=collect())
+def rank(modules: list[Module]) -> tuple[Module, ...]:
+    """Orders all modules, the most complex first."""
+    return tuple(sorted(modules, key=lambda module: (-module.complexity, module.name)))
+
+
+@routine(fires=collect())
+def broken(files: list[Broken]) -> tuple[Broken, ...]:
+    """Lists the files that could not be examined."""
+    return tuple(sorted(files, key=lambda file: file.name))
+
+
+def build_flow(**settings: Unpack[SettingArguments]) -> Flow:
+    """The flow, with settings as `Flow` takes them; enter at `walk` with a `directory` and perhaps a `limit`.
+
+    What leaves it: the name of each file from `examined`, and at the end one tuple each from `rank` and `broken`.
+    """
+    flow = Flow("examination", **settings)
+    flow.chain(walk, read, parse)
+    for measure in (structure, wording):
+        flow.connect(parse, measure)
+        flow.connect(measure, "output", join, measure.name)
+    for faulty in (read, parse):
+        flow.connect(faulty, "error", failed, "failure")
+    flow.connect(join, rank)
+    flow.connect(failed, broken)
+    for done in (join, failed):
+        flow.connect(done, examined)
+    return flow
