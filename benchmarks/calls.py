@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter_ns, sleep
+from typing import Any
 
 from benchmarks.measure import Figure, ratio
-from routilux import Context, Flow, collect, routine
+from routilux import Context, ExecutionTracker, Flow, Job, collect, routine
 
 CHAIN = 100
 
+LONG = 80_000
+"""So many records bring a tracker to where it looks at only some of those that come fast."""
 
-def no_op(x):
+
+def no_op(x: Any) -> Any:
     """Does nothing."""
     return x
 
@@ -27,7 +33,7 @@ def chain_flow() -> Flow:
 def floor(jobs: int) -> int:
     """The least that an engine could do: pop, call, two stamps, one record."""
     records: deque[tuple[int, int, int, int]] = deque(maxlen=1000)
-    queue: deque = deque()
+    queue: deque[tuple[Callable[..., Any], dict[str, Any]]] = deque()
     for _ in range(jobs):
         queue.append((no_op, {"x": 1}))
         for number in range(CHAIN):
@@ -44,52 +50,124 @@ def floor(jobs: int) -> int:
 
 def run_chain(flow: Flow, jobs: int) -> int:
     """Executes a chain again and again."""
+    completed, job = 0, None
     for _ in range(jobs):
         job = flow.execute("step_0", {"x": 1})
-    assert job.status == "completed"
+        completed += job.status == "completed"
+    assert job is not None
+    assert completed == jobs
     assert job.result == 1
     assert len(job.history) == CHAIN
     return jobs * CHAIN
 
 
-def sequential_chain(scale: float, repetitions: int) -> Figure:
-    """A chain of 100 no-ops, the job's own set-up included, against the floor."""
-    flow, jobs = chain_flow(), max(10, int(100 * scale))
-    measure = "sequential chain of 100 no-ops, tracker on, against the floor"
-    figure = ratio(measure, 2.5, lambda: run_chain(flow, jobs), lambda: floor(jobs), repetitions)
-    metrics = flow.execution_tracker.get_performance_metrics()
-    assert metrics["executions"] == jobs * CHAIN * (repetitions + 1)
-    assert metrics["jobs"] == {"completed": jobs * (repetitions + 1)}
+def sequential_chain(scale: float, repetitions: int) -> list[Figure]:
+    """A chain of 100 no-ops against the floor: many jobs, their set-up included, and one job with many items."""
+    jobs = max(10, int(100 * scale))
+    measure = "sequential chain of 100 no-ops against the floor"
+    fresh, trackers = _with_fresh_trackers(chain_flow(), jobs)
+    tracked = _past_all_records(chain_flow())
+    figures = [
+        ratio(f"{measure}, new tracker", 2.5, fresh, lambda: floor(jobs), repetitions),
+        ratio(f"{measure}, old tracker", 2.5, lambda: run_chain(tracked, jobs), lambda: floor(jobs), repetitions),
+        _fed_chain(measure, scale, repetitions),
+    ]
+    for tracker in trackers:
+        _assert_counts(tracker, jobs, jobs * CHAIN)
+    _assert_counts(tracked.execution_tracker, LONG // CHAIN + jobs * (repetitions + 1))
+    return figures
+
+
+def tracker_on_and_off(scale: float, repetitions: int) -> list[Figure]:
+    """The same chain with a tracker, and without: while the tracker looks at every record, and after."""
+    jobs, untracked = max(10, int(400 * scale)), chain_flow()
+    untracked.execution_tracker = None
+    fresh, trackers = _with_fresh_trackers(chain_flow(), jobs)
+    tracked = _past_all_records(chain_flow())
+
+    def off() -> int:
+        return run_chain(untracked, jobs)
+
+    figures = [
+        ratio("tracker on against off, new tracker", 1.2, fresh, off, repetitions),
+        ratio("tracker on against off, old tracker", 1.2, lambda: run_chain(tracked, jobs), off, repetitions),
+    ]
+    for tracker in trackers:
+        _assert_counts(tracker, jobs)
+    _assert_counts(tracked.execution_tracker, LONG // CHAIN + jobs * (repetitions + 1))
+    return figures
+
+
+def _fed_chain(measure: str, scale: float, repetitions: int) -> Figure:
+    """One job, through whose chain a source sends items."""
+    flow, items, jobs = chain_flow(), max(20, int(1000 * scale)), list[Job]()
+    flow.connect(flow.add_routine(numbers), "step_0")
+
+    def fed() -> int:
+        jobs[:] = [flow.execute("numbers", {"n": items})]
+        return items * CHAIN
+
+    figure = ratio(f"{measure}, {items:,} items in one job", None, fed, lambda: floor(items), repetitions)
+    (job,) = jobs
+    assert job.status == "completed"
+    assert job.results[f"step_{CHAIN - 1}"] == list(range(items))
+    assert [job.counts[f"step_{number}"].completed for number in range(CHAIN)] == [items] * CHAIN
+    assert job.counts["numbers"].yielded == items
     return figure
 
 
-def tracker_on_and_off(scale: float, repetitions: int) -> Figure:
-    """The same chain with a tracker, and without."""
-    tracked, untracked, jobs = chain_flow(), chain_flow(), max(10, int(100 * scale))
-    untracked.execution_tracker = None
-    for _ in range(8 if scale >= 1 else 1):
-        run_chain(tracked, 100)
-    return ratio(
-        "tracker on against off", 1.2, lambda: run_chain(tracked, jobs), lambda: run_chain(untracked, jobs), repetitions
-    )
+def _with_fresh_trackers(flow: Flow, jobs: int) -> tuple[Callable[[], int], list[ExecutionTracker]]:
+    """Runs a chain with a tracker that has seen nothing, a new one each time; and the list of those."""
+    trackers: list[ExecutionTracker] = []
+
+    def run() -> int:
+        flow.execution_tracker = tracker = flow.ExecutionTracker(flow.flow_id)
+        trackers.append(tracker)
+        return run_chain(flow, jobs)
+
+    return run, trackers
+
+
+def _past_all_records(flow: Flow) -> Flow:
+    """The flow, whose tracker has come so far that it looks at only some of the records."""
+    run_chain(flow, LONG // CHAIN)
+    return flow
+
+
+def _assert_counts(tracker: ExecutionTracker | None, jobs: int, kept: int | None = None) -> None:
+    """A tracker saw so many chains, all of which completed, and keeps at least so many records of short runs."""
+    assert tracker is not None
+    metrics = tracker.get_performance_metrics()
+    assert metrics["jobs"] == {"completed": jobs}
+    assert metrics["executions"] == jobs * CHAIN
+    assert {routine["executions"] for routine in metrics["routines"].values()} == {jobs}
+    if kept is not None:
+        assert sum(map(len, tracker.routine_executions.values())) == kept
 
 
 @routine
-def spread(n, ctx: Context):
+def numbers(n: int) -> Iterator[int]:
+    """Yields n numbers one by one."""
+    yield from range(n)
+
+
+@routine
+def spread(n: int, ctx: Context) -> None:
     """Emits n numbers at once."""
     for number in range(n):
         ctx.emit("output", number)
 
 
 @routine(fires=collect())
-def count(xs):
+def count(xs: list[Any]) -> int:
     """How many came."""
     return len(xs)
 
 
-def concurrent_fan_out(scale: float, repetitions: int) -> Figure:
+def concurrent_fan_out(scale: float, repetitions: int) -> list[Figure]:
     """One activation that fans out to 1000 no-ops, collected, against a pool of as many threads."""
-    flow = Flow("fan_out", execution_mode="concurrent")
+    workers = min(32, (os.cpu_count() or 1) + 4)
+    flow = Flow("fan_out", execution_mode="concurrent", max_workers=workers)
     flow.chain(spread, routine(no_op), count)
     times = max(1, int(10 * scale))
 
@@ -100,23 +178,24 @@ def concurrent_fan_out(scale: float, repetitions: int) -> Figure:
 
     def pool() -> int:
         for _ in range(times):
-            with ThreadPoolExecutor() as executor:
+            with ThreadPoolExecutor(workers) as executor:
                 futures = [executor.submit(no_op, number) for number in range(1000)]
                 assert len([future.result() for future in futures]) == 1000
         return times * 1000
 
-    return ratio("fan-out to 1000 no-ops on threads, against submit and result", 0.5, ours, pool, repetitions)
+    figure = ratio("fan-out to 1000 no-ops on threads, against submit and result", 0.5, ours, pool, repetitions)
+    assert flow.execution_tracker is not None
+    metrics, jobs = flow.execution_tracker.get_performance_metrics(), times * (repetitions + 1)
+    assert metrics["jobs"] == {"completed": jobs}
+    assert metrics["routines"]["no_op"]["executions"] == 1000 * jobs
+    return [figure]
 
 
-def sleeping_on_threads(scale: float, repetitions: int) -> Figure:
+def sleeping_on_threads(scale: float, repetitions: int) -> list[Figure]:
     """200 sleeps of 10 ms on 10 workers, against the 0.2 s that they must take."""
 
     @routine
-    def numbers(n):
-        yield from range(n)
-
-    @routine
-    def wait(x):
+    def wait(x: Any) -> Any:
         sleep(0.01)
         return x
 
@@ -125,11 +204,13 @@ def sleeping_on_threads(scale: float, repetitions: int) -> Figure:
     n = 200 if scale >= 1 else 20
 
     def ours() -> int:
-        assert flow.execute("numbers", {"n": n}).result == n
+        job = flow.execute("numbers", {"n": n})
+        assert job.result == n
+        assert job.counts["wait"].completed == n
         return 1
 
     def ideal() -> int:
         sleep(n / 10 * 0.01)
         return 1
 
-    return ratio(f"{n} sleeps of 10 ms on 10 workers, against the ideal", 1.05, ours, ideal, max(3, repetitions // 2))
+    return [ratio(f"{n} sleeps of 10 ms on 10 workers, against the ideal", 1.05, ours, ideal, repetitions)]

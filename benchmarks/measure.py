@@ -14,39 +14,50 @@ class Figure:
     """One row of the table: smaller is better, and the minimum is judged."""
 
     measure: str
-    target: float
+    target: float | None
+    """`None`: shown for comparison, not judged."""
     unit: str
     minimum: float
     median: float
     note: str = ""
 
     @property
-    def reached(self) -> bool:
-        """Whether the target is reached."""
-        return self.minimum <= self.target
+    def verdict(self) -> str:
+        """`ok` or `over`; empty where there is no target."""
+        if self.target is None:
+            return ""
+        return "ok" if self.minimum <= self.target else "over"
+
+
+def exit_code(figures: list[Figure]) -> int:
+    """1 where a figure is over its target."""
+    return int(any(figure.verdict == "over" for figure in figures))
 
 
 def ratio(
     measure: str,
-    target: float,
+    target: float | None,
     subject: Callable[[], int],
     baseline: Callable[[], int],
     repetitions: int,
 ) -> Figure:
     """Cost of the subject in units of the baseline's; both give how many times they did what is measured.
 
-    The minimum is the best subject against the best baseline, the median that of the pairs.
+    The minimum is the best subject against the best baseline, the median that of the pairs. The note tells how
+    noisy the machine was: by how much the baseline's median is above its minimum.
     """
     subject(), baseline()
     pairs = [(_cost(subject), _cost(baseline)) for _ in range(repetitions)]
-    best_subject, best_baseline = min(one for one, _ in pairs), min(one for _, one in pairs)
+    baselines = [other for _, other in pairs]
+    best_subject, best_baseline = min(one for one, _ in pairs), min(baselines)
+    noise = statistics.median(baselines) / best_baseline - 1
     return Figure(
         measure,
         target,
         "x",
         best_subject / best_baseline,
         statistics.median(one / other for one, other in pairs),
-        f"{_duration(best_subject)} against {_duration(best_baseline)}",
+        f"{_duration(best_subject)} against {_duration(best_baseline)}, noise {noise:.0%}",
     )
 
 

@@ -126,9 +126,9 @@ def _check_rules(flow: FlowDefinition, inside: set[str]) -> None:
             triggers = [slot.name for slot in handler.slots if slot.name in connected and not slot.hold]
             where = f"Flow {flow.flow_id!r}, routine {identity!r}"
             if handler.rule.single_slot and len(triggers) > 1:
+                rule, names = type(handler.rule).__name__.lower(), " and ".join(triggers)
                 raise DefinitionError(
-                    f"{where}: {type(handler.rule).__name__.lower()} is a rule for one slot, and {' and '.join(triggers)} "
-                    "are connected. Hold all but one of them."
+                    f"{where}: {rule} is a rule for one slot, and {names} are connected. Hold all but one of them."
                 )
             if isinstance(handler.rule, Keyed) and isinstance(handler.rule.key, Mapping):
                 for name in triggers:

@@ -6,7 +6,7 @@ import warnings
 
 import pytest
 
-from routilux import Flow, Routine, batch, collect, first, gather, keyed, routine
+from routilux import Flow, Routine, all_slots, batch, collect, first, gather, keyed, routine
 from routilux.errors import (
     ConnectionMismatchError,
     DefinitionError,
@@ -368,6 +368,23 @@ def test_a_loop_may_begin_with_its_default():
     flow.add_routine(lambda n=3: n - 1 if n else None, "down")
     flow.connect("down", "down")
     assert flow.execute("down").counts["down"].executions == 4
+
+
+def test_a_list_rule_takes_one_connected_slot():
+    flow = flow_of(numbers)
+    flow.add_routine(routine(fires=batch(2))(lambda xs, y=1: xs), "batch")
+    flow.connect("numbers", "output", "batch", "xs")
+    flow.check("numbers", {"n": 1})
+    flow.connect("numbers", "output", "batch", "y")
+    with pytest.raises(DefinitionError, match="batch is a rule for one slot, and xs and y are connected"):
+        flow.check("numbers", {"n": 1})
+
+
+def test_the_default_rule_has_a_name_and_limits_can_be_lifted():
+    flow = Flow("default", max_history_size=None, history_ttl_seconds=None, max_parked=None)
+    flow.chain(numbers, routine(fires=all_slots())(lambda x: x))
+    job = flow.execute("numbers", {"n": 600})
+    assert len(job.history) == 1201
 
 
 # --- fan-outs

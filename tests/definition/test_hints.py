@@ -59,7 +59,7 @@ UserId = NewType("UserId", int)
         (T, int),
         (UserId, int),
         (Literal["a", 1], str),
-        (Literal[None], str),
+        (Literal["a"] | None, str),
         (type(None), int),
         (Annotated[int, "metres"], int),
     ],

@@ -440,6 +440,71 @@ def test_a_message_that_cannot_be_read_inside_a_fan_out_does_not_close_it_twice(
     assert job.counts["use"].skipped == 3
 
 
+def nested(**routines) -> Flow:
+    """outer -> inner -> close, where `close` gathers what came of each `inner`, and more routines."""
+    flow = Flow("nested")
+    flow.add_routine(numbers, "outer")
+    flow.add_routine(numbers, "inner")
+    flow.add_routine(routine(fires=gather(of="inner"))(lambda xs: len(xs)), "close")
+    flow.chain("outer", "inner", "close")
+    for name, added in routines.items():
+        flow.add_routine(added, name)
+    return flow
+
+
+def test_an_outer_gather_takes_items_of_the_fan_outs_inside():
+    flow = nested(all=routine(fires=gather(of="outer"))(lambda xs: list(xs)))
+    flow.connect("inner", "all")
+    results = flow.execute("outer", {"n": 4}).results
+    assert results["all"] == [[0, 0, 1, 0, 1, 2]]
+    assert sorted(results["close"]) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_join_of_an_inner_and_an_outer_item_belongs_to_the_outer_fan_out(turned):
+    flow = nested(
+        same=same,
+        pair=lambda a, b: (a, b),
+        all=routine(fires=gather(of="outer"))(lambda xs: len(xs)),
+    )
+    flow.connect("outer", "same")
+    flow.connect("inner", "output", "pair", "b" if turned else "a")
+    flow.connect("same", "output", "pair", "a" if turned else "b")
+    flow.connect("pair", "all")
+    assert flow.execute("outer", {"n": 4}).results["all"] == [4]
+
+
+def test_a_fan_out_that_is_skipped_is_closed_empty():
+    class Split(Routine):
+        def __init__(self):
+            super().__init__(error_strategy=Skip())
+            self.define_slot("x", handler=self.work)
+            self.define_event("output")
+
+        def work(self, x):
+            raise ValueError
+
+    flow = Flow("skipped")
+    flow.add_routine(Split)
+    flow.add_routine(routine(fires=gather(of="Split"))(lambda xs: list(xs)), "all")
+    flow.chain("Split", "all")
+    assert flow.execute("Split", {"x": 1}).result == []
+
+
+def test_a_complaint_that_cannot_be_handed_on_may_stop_the_job():
+    flow = Flow("complaint", error_strategy=Continue())
+    flow.chain(numbers, lambda x: 1 / 0)
+    flow.add_routine(lambda failure: failure, "note", error_strategy=Retry(0))
+    flow.connect("<lambda>", "error", "note", "failure", field="no_such_thing")
+    assert flow.execute("numbers", {"n": 3}).status == "completed"
+    flow = Flow("complaint")
+    flow.add_routine(lambda: 1 / 0, "work", error_strategy=Continue())
+    flow.add_routine(lambda failure: failure, "note")
+    flow.connect("work", "error", "note", "failure", field="no_such_thing")
+    with pytest.raises(HandlerInputError, match="routine 'note': it carries 'no_such_thing'"):
+        flow.execute("work").raise_for_status()
+
+
 # --- limits and guards
 
 

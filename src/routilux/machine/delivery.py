@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from routilux.errors import ActivationLimitError, ParkedLimitError
 from routilux.firing import Collect, First
 from routilux.guard import guarded
-from routilux.machine.gates import Firing, Gate, Message, make_gate
+from routilux.machine.gates import BatchGate, CollectGate, Firing, FlushingGate, Gate, Message, make_gate
 from routilux.machine.plan import Plan, Station, Target
 from routilux.machine.scopes import Place, Scope, common, opened_by
 from routilux.slots import ERROR
@@ -99,7 +99,7 @@ class Delivery:
         self.misfires: list[Misfire] = []
         self.trouble: ActivationLimitError | ParkedLimitError | None = None
         """What makes it impossible to go on."""
-        self.new_batches: list[Gate] = []
+        self.new_batches: list[BatchGate] = []
         """The gates whose first message of a batch just came, so that a timer may be set."""
         self.root: Place | None = (Scope(None, 0, None), ()) if plan.scoped else None
 
@@ -172,25 +172,24 @@ class Delivery:
         """
         if not self._gates:
             return False
-        flushing = [gate.station for gate in self._gates.values() if gate.wants_flush]
+        flushing = [gate for gate in self._gates.values() if isinstance(gate, FlushingGate) and gate.wants_flush]
         scopes = self._stuck_scopes() if self.root is not None else []
-        first = min(flushing, key=lambda station: (station.rank, station.index), default=None)
+        first = min(flushing, key=lambda gate: (gate.station.rank, gate.station.index), default=None)
         if scopes:
             deepest = max(scopes, key=lambda scope: scope.depth)
             closing = min(station.rank for station in self._plan.closers[deepest.opener or ""])
-            if first is None or closing <= first.rank:
+            if first is None or closing <= first.station.rank:
                 self._hand_over(deepest, moment)
                 return True
         if first is None:
             return False
-        self.flush(self._gates[first.index], moment)
+        self.flush(first, moment)
         return True
 
-    def flush(self, gate: Gate, moment: int) -> None:
+    def flush(self, gate: FlushingGate, moment: int) -> None:
         """Hands over what a gate has, though its rule is not met."""
         firing = gate.flush()
-        if firing is not None:
-            self._let_through(gate.station, firing, firing.last_cause, moment)
+        self._let_through(gate.station, firing, firing.last_cause, moment)
 
     def leave(self, place: Place, moment: int) -> None:
         """One thing less is live in a scope; a scope in which nothing is hands over what was gathered of it."""
@@ -225,10 +224,10 @@ class Delivery:
 
     def _put(self, station: Station, position: int, value: Any, cause: int, place: Place | None, moment: int) -> None:
         gate = self.gate_of(station)
-        if gate.hoards and not station.holds:
+        if isinstance(gate, CollectGate) and not station.holds:
             gate.hoard(value)
             return
-        fresh = gate.flushes and not gate.wants_flush
+        fresh = isinstance(gate, BatchGate) and not gate.wants_flush
         broken = gate.put(position, Message(value, cause, place))
         if broken is not None:
             broken.add_note(f"Reading the key of a message in slot {station.names[position]!r}.")
@@ -238,9 +237,10 @@ class Delivery:
             place[0].live += 1
         while (firing := gate.take()) is not None:
             self._let_through(station, firing, cause, moment)
-        if fresh and gate.wants_flush:
-            self.new_batches.append(gate)
-        if self._max_parked is not None and not gate.flushes and gate.parked().get(position, 0) > self._max_parked:
+        if isinstance(gate, BatchGate):
+            if fresh and gate.wants_flush:
+                self.new_batches.append(gate)
+        elif self._max_parked is not None and gate.parked().get(position, 0) > self._max_parked:
             self.trouble = _too_many(self._plan.flow_id, gate, position, self._max_parked)
 
     def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:

@@ -39,11 +39,6 @@ class Firing(NamedTuple):
 class Gate(ABC):
     """The messages that wait at one station."""
 
-    flushes = False
-    """Whether it hands over what it has when nothing else of the job can run."""
-    hoards = False
-    """Whether it only ever hands over then, so that `hoard` is all that need be done with a message."""
-
     def __init__(self, station: Station) -> None:
         self.station = station
         self.generation = 0
@@ -67,18 +62,6 @@ class Gate(ABC):
         firing = self._take()
         self.generation += firing is not None
         return firing
-
-    def flush(self) -> Firing | None:
-        """What there is, though the rule is not met; only for gates that flush."""
-        return None
-
-    @property
-    def wants_flush(self) -> bool:
-        """Whether `flush` would give something."""
-        return False
-
-    def hoard(self, value: Any) -> None:
-        """Keeps a value; only for gates that hoard."""
 
     @abstractmethod
     def _put(self, position: int, message: Message) -> Exception | None: ...
@@ -110,6 +93,19 @@ class Gate(ABC):
         values = [message.value for message in messages]
         arguments = tuple(self.held.get(position, values) for position in range(len(self.station.names)))
         return Firing(arguments, messages)
+
+
+class FlushingGate(Gate):
+    """A gate that hands over what it has when nothing else of the job can run."""
+
+    @abstractmethod
+    def flush(self) -> Firing:
+        """What there is, though the rule is not met."""
+
+    @property
+    @abstractmethod
+    def wants_flush(self) -> bool:
+        """Whether there is anything to flush."""
 
 
 class AllGate(Gate):
@@ -184,10 +180,8 @@ class KeyedGate(Gate):
         return [message for queues in self._waiting.values() for queue in queues.values() for message in queue]
 
 
-class BatchGate(Gate):
+class BatchGate(FlushingGate):
     """Lists of a fixed length, and a shorter one when it is flushed."""
-
-    flushes = True
 
     def __init__(self, station: Station, size: int) -> None:
         super().__init__(station)
@@ -202,7 +196,7 @@ class BatchGate(Gate):
             return None
         return self._list_firing([self._queue.popleft() for _ in range(self._size)])
 
-    def flush(self) -> Firing | None:
+    def flush(self) -> Firing:
         messages = list(self._queue)
         self._queue.clear()
         self.generation += 1
@@ -219,11 +213,8 @@ class BatchGate(Gate):
         return list(self._queue)
 
 
-class CollectGate(Gate):
+class CollectGate(FlushingGate):
     """A list of everything, when it is flushed; the first time also of nothing."""
-
-    flushes = True
-    hoards = True
 
     def __init__(self, station: Station) -> None:
         super().__init__(station)
@@ -231,6 +222,7 @@ class CollectGate(Gate):
         self._served = False
 
     def hoard(self, value: Any) -> None:
+        """As `put`, of a value alone: all that need be done where nothing is held."""
         self._values.append(value)
 
     def _put(self, position: int, message: Message) -> None:
@@ -239,7 +231,7 @@ class CollectGate(Gate):
     def _take(self) -> Firing | None:
         return None
 
-    def flush(self) -> Firing | None:
+    def flush(self) -> Firing:
         values = self._values.copy()
         self._values.clear()
         self._served = True

@@ -318,9 +318,8 @@ class Machine:
         self.failed(activation, error, moment, moment, -1)
 
     def _stop(self, end: JobStatus, error: BaseException) -> None:
-        if self.end is None:
-            self.end = end
-            self.cause_of_end = error
+        self.end = end
+        self.cause_of_end = error
         self.delivery.drop()
         self.timers.clear()
         self.suspended.clear()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routilux.facts import Cancelled, Fact, Paused, Rang, Resumed, Settled, Started, Taken
+from routilux.facts import Fact, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.machine.machine import Machine
 
 
@@ -23,7 +23,7 @@ def apply(machine: Machine, fact: Fact) -> None:
             machine.paused = not machine.done
         case Resumed():
             machine.paused = False
-        case Cancelled():
+        case _:
             machine.cancel(fact.reason)
     machine.rest(fact.moment)
 

@@ -27,6 +27,4 @@ def missing_partners(plan: Plan, gate: Gate) -> str:
     for position in gate.lacking:
         feeders = " or ".join(map(repr, plan.feeders.get((gate.station.index, position), ())))
         lacking.append(f"slot {gate.station.names[position]!r}" + (f", fed by {feeders}" if feeders else ""))
-    if gate.flushes:
-        return "more of them"
     return " and ".join(lacking) or "partners with the same key"
