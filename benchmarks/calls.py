@@ -62,7 +62,7 @@ def run_chain(flow: Flow, jobs: int) -> int:
 
 
 def sequential_chain(scale: float, repetitions: int) -> list[Figure]:
-    """A chain of 100 no-ops against the floor: many jobs, their set-up included, and one job with many items."""
+    """A chain of 100 no-ops against the floor: many jobs with their set-up, and one job with many items."""
     jobs = max(10, int(100 * scale))
     measure = "sequential chain of 100 no-ops against the floor"
     fresh, trackers = _with_fresh_trackers(chain_flow(), jobs)
@@ -135,7 +135,7 @@ def _past_all_records(flow: Flow) -> Flow:
 
 
 def _assert_counts(tracker: ExecutionTracker | None, jobs: int, kept: int | None = None) -> None:
-    """A tracker saw so many chains, all of which completed, and keeps at least so many records of short runs."""
+    """A tracker saw so many chains, all of which completed; with `kept`, that is how many records it has."""
     assert tracker is not None
     metrics = tracker.get_performance_metrics()
     assert metrics["jobs"] == {"completed": jobs}

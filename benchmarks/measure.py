@@ -43,8 +43,8 @@ def ratio(
 ) -> Figure:
     """Cost of the subject in units of the baseline's; both give how many times they did what is measured.
 
-    The minimum is the best subject against the best baseline, the median that of the pairs. The note tells how
-    noisy the machine was: by how much the baseline's median is above its minimum.
+    The minimum is the best subject against the best baseline, the median that of the pairs. The note tells
+    how noisy the machine was: by how much the baseline's median is above its minimum.
     """
     subject(), baseline()
     pairs = [(_cost(subject), _cost(baseline)) for _ in range(repetitions)]

@@ -39,6 +39,10 @@ class TryAgain:
 
     delay_ns: int
 
+    def __post_init__(self) -> None:
+        if type(self.delay_ns) is not int:
+            raise SettingError(f"delay_ns must be a whole number of nanoseconds, not {self.delay_ns!r}.")
+
 
 Decision: TypeAlias = Verdict | TryAgain
 
@@ -188,6 +192,9 @@ def decision_on(
     decision, broken = guarded(strategy.decide, error, attempt if again else NO_MORE, seed)
     if broken is not None:
         error.add_note(f"The error strategy {strategy!r} itself raised {broken!r}, and so the job stops.")
+        return Verdict.STOP
+    if not isinstance(decision, Verdict if not again else (Verdict, TryAgain)):
+        error.add_note(f"The error strategy {strategy!r} gave {decision!r}, which is no answer, and so the job stops.")
         return Verdict.STOP
     return decision
 

@@ -30,6 +30,7 @@ class Worker(threading.Thread):
         """Runs work until it is told that there is no more."""
         while (work := self._inbox.get()) is not None:
             work(self)
+            del work  # or an idle thread would keep the last job alive
 
 
 class ThreadDriver:

@@ -9,18 +9,23 @@ from routilux.errors import HandlerReturnError, HandlerTimeoutError, JobTimeoutE
 from routilux.machine.plan import Station
 from routilux.slots import OUTPUT
 
-MISTAKES = frozenset({GeneratorType, CoroutineType})
-"""What a handler can only return by mistake: something that has not been run."""
+
+def is_mistake(value: Any) -> bool:
+    """Whether it is what a handler can only return by mistake: something that has not been run.
+
+    `__class__`, `__eq__` and `__hash__` of what users return are their code; the machine asks for none of them.
+    """
+    return type(value) is GeneratorType or type(value) is CoroutineType
 
 
 def mistake_in(flow_id: str, station: Station, value: Any) -> HandlerReturnError:
     """What is wrong with a value that was not run, or that has no event to go out on."""
     where = f"Flow {flow_id!r}, routine {station.routine_id!r}"
-    if value.__class__ is GeneratorType:
+    if type(value) is GeneratorType:
         return HandlerReturnError(
             f"{where}: its handler returned a generator that nobody runs. Write `yield from` it, or return a list."
         )
-    if value.__class__ is CoroutineType:
+    if type(value) is CoroutineType:
         value.close()
         return HandlerReturnError(
             f"{where}: its handler returned a coroutine that nobody awaits. Run it inside the handler, or make the "

@@ -255,6 +255,9 @@ class Delivery:
     def _gather(self, station: Station, value: Any, cause: int, place: Place, moment: int) -> None:
         assert station.closes is not None
         scope = opened_by(place[0], station.closes)
+        if scope is None:
+            self.misfires.append(Misfire(station, _mixed(station), cause, place))
+            return
         if station.index in scope.served:
             return
         buffer = scope.buffers.setdefault(station.index, [])
@@ -286,6 +289,13 @@ class Delivery:
                         found[scope] = None
                     scope = scope.outer[0]
         return list(found)
+
+
+def _mixed(station: Station) -> Exception:
+    return LookupError(
+        f"a message came that belongs to no one fan-out of {station.closes!r}: on the way, a collect, a batch or a join "
+        "made it of messages of several. Join them by key, or gather a fan-out that is around them all."
+    )
 
 
 def _too_many(flow_id: str, gate: Gate, position: int, limit: int) -> ParkedLimitError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from routilux.firing import Batch, Collect, Keyed
 from routilux.guard import guarded
@@ -135,36 +135,43 @@ class AllGate(Gate):
         return [message for queue in self._queues.values() for message in queue]
 
 
+Partners: TypeAlias = tuple[Any, dict[int, deque[Message]]]
+"""A key, and by slot position the messages that have it."""
+
+
 class KeyedGate(Gate):
     """One message of every slot, all with the same key."""
 
     def __init__(self, station: Station) -> None:
         super().__init__(station)
         self._positions = self._triggers()
-        self._waiting: dict[Any, dict[int, deque[Message]]] = {}
-        self._complete: deque[Any] = deque()
+        self._waiting: dict[Any, Partners] = {}
+        self._complete: deque[Partners] = deque()
         self._counts = dict.fromkeys(self._positions, 0)
 
     def _put(self, position: int, message: Message) -> Exception | None:
         read = self.station.keys[self._positions.index(position)]
-        key, broken = guarded(lambda value: (found := read(value), hash(found))[0], message.value)
+        found, broken = guarded(lambda value: self._partners(read(value)), message.value)
         if broken is not None:
             return broken
-        queues = self._waiting.setdefault(key, {one: deque() for one in self._positions})
+        queues = found[1]
         queues[position].append(message)
         self._counts[position] += 1
         if len(queues[position]) <= min(len(queue) for queue in queues.values()):
-            self._complete.append(key)
+            self._complete.append(found)
         return None
+
+    def _partners(self, key: Any) -> Partners:
+        """What waits for a key; runs the key's own `__hash__` and `__eq__`."""
+        return self._waiting.setdefault(key, (key, {one: deque() for one in self._positions}))
 
     def _take(self) -> Firing | None:
         if not self._complete:
             return None
-        key = self._complete.popleft()
-        queues = self._waiting[key]
+        key, queues = self._complete.popleft()
         consumed = {position: queue.popleft() for position, queue in queues.items()}
         if not any(queues.values()):
-            del self._waiting[key]
+            guarded(self._waiting.pop, key)
         for position in self._positions:
             self._counts[position] -= 1
         arguments = tuple(
@@ -177,7 +184,7 @@ class KeyedGate(Gate):
         return dict(self._counts)
 
     def messages(self) -> list[Message]:
-        return [message for queues in self._waiting.values() for queue in queues.values() for message in queue]
+        return [message for _, queues in self._waiting.values() for queue in queues.values() for message in queue]
 
 
 class BatchGate(FlushingGate):

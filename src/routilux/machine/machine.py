@@ -25,7 +25,7 @@ from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
 from routilux.facts import ActivationStatus, Emissions, FailureKind, JobStatus, Origin
 from routilux.firing import Batch
 from routilux.guard import text_of
-from routilux.machine.complaints import MISTAKES, handler_timeout, job_timeout, mistake_in, stop_iteration
+from routilux.machine.complaints import handler_timeout, is_mistake, job_timeout, mistake_in, stop_iteration
 from routilux.machine.delivery import Activation, Delivery, Misfire
 from routilux.machine.fanouts import FanOuts
 from routilux.machine.ledger import Ledger, failure_of, without_traceback
@@ -141,7 +141,7 @@ class Machine:
         """
         number, station, _, cause, fired, attempt, _ = activation
         if value is not None:
-            kind, successor, delivery = value.__class__, station.successor, self.delivery
+            kind, successor, delivery = type(value), station.successor, self.delivery
             if successor is None or kind is GeneratorType or kind is CoroutineType or delivery.fired >= self._limit:
                 self._returned(activation, value, began, ended, worker)
                 return
@@ -154,7 +154,7 @@ class Machine:
     def yielded(self, activation: Activation, value: Any, began: int, ended: int, worker: int = 0) -> None:
         """A generator that may just be pulled gave `value`: as `settled`, for the hot path of sources."""
         number, station, arguments, cause, fired, attempt, place = activation
-        kind, successor, delivery = value.__class__, station.successor, self.delivery
+        kind, successor, delivery = type(value), station.successor, self.delivery
         progress = self.fan_outs.open.get(number)
         simple = successor is not None and progress is not None and delivery.fired < self._limit
         if not simple or value is None or kind is GeneratorType or kind is CoroutineType:
@@ -186,7 +186,7 @@ class Machine:
             self.failed(activation, handler_timeout(self.plan.flow_id, station), began, ended, worker)
             return
         for event, value in emissions:
-            if value.__class__ in MISTAKES or (event == OUTPUT and not station.declares_output):
+            if is_mistake(value) or (event == OUTPUT and not station.declares_output):
                 self.failed(activation, mistake_in(self.plan.flow_id, station, value), began, ended, worker)
                 return
         self.ledger.add(activation, YIELDED if more else COMPLETED, began, ended, worker)
@@ -276,7 +276,7 @@ class Machine:
     def _returned(self, activation: Activation, value: Any, began: int, ended: int, worker: int) -> None:
         """As `settled`, where more follows than one plain activation."""
         station = activation[1]
-        if activation[6] is not None or not station.declares_output or value.__class__ in MISTAKES:
+        if activation[6] is not None or not station.declares_output or is_mistake(value):
             self.emitted(activation, ((OUTPUT, value),), began, ended, worker)
             return
         self.ledger.add(activation, COMPLETED, began, ended, worker)

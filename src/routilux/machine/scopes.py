@@ -35,10 +35,11 @@ Place: TypeAlias = tuple[Scope, Path]
 """The scope something is live in, and its path."""
 
 
-def opened_by(scope: Scope, opener: str) -> Scope:
-    """The scope itself or the nearest around it that `opener` opened; the plan guarantees that there is one."""
+def opened_by(scope: Scope, opener: str) -> Scope | None:
+    """The scope itself or the nearest around it that `opener` opened; a join of several fan-outs leaves them all."""
     while scope.opener != opener:
-        assert scope.outer is not None
+        if scope.outer is None:
+            return None
         scope = scope.outer[0]
     return scope
 
