@@ -292,10 +292,11 @@ class Delivery:
 
 
 def _mixed(station: Station) -> Exception:
-    return LookupError(
-        f"a message came that belongs to no one fan-out of {station.closes!r}: on the way, a collect, a batch or a join "
-        "made it of messages of several. Join them by key, or gather a fan-out that is around them all."
+    error = LookupError(f"a message came that belongs to no single fan-out of {station.closes!r}.")
+    error.add_note(
+        "A collect, a batch or a join on its way took messages of several. Join by key, or gather what is around all."
     )
+    return error
 
 
 def _too_many(flow_id: str, gate: Gate, position: int, limit: int) -> ParkedLimitError:
