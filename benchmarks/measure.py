@@ -40,14 +40,16 @@ def ratio(
     subject: Callable[[], int],
     baseline: Callable[[], int],
     repetitions: int,
+    prepare: Callable[[], object] = lambda: None,
 ) -> Figure:
     """Cost of the subject in units of the baseline's; both give how many times they did what is measured.
+    What `prepare` does before each run of the subject is not measured.
 
     The minimum is the best subject against the best baseline, the median that of the pairs. The note tells
     how noisy the machine was: by how much the baseline's median is above its minimum.
     """
-    subject(), baseline()
-    pairs = [(_cost(subject), _cost(baseline)) for _ in range(repetitions)]
+    _cost(subject, prepare), _cost(baseline)
+    pairs = [(_cost(subject, prepare), _cost(baseline)) for _ in range(repetitions)]
     baselines = [other for _, other in pairs]
     best_subject, best_baseline = min(one for one, _ in pairs), min(baselines)
     noise = statistics.median(baselines) / best_baseline - 1
@@ -61,7 +63,8 @@ def ratio(
     )
 
 
-def _cost(work: Callable[[], int]) -> float:
+def _cost(work: Callable[[], int], prepare: Callable[[], object] = lambda: None) -> float:
+    prepare()
     gc.collect()
     began = perf_counter()
     times = work()

@@ -598,6 +598,15 @@ def test_a_limited_routine_gives_its_place_back_while_it_waits_for_a_retry():
     assert flow.execute("numbers", {"n": 3}).results["inverse"] == [1.0, 0.5]
 
 
+def test_what_waits_for_a_limited_routine_is_dropped_when_the_job_stops():
+    flow = Flow("lane")
+    flow.add_routine(numbers)
+    flow.add_routine(lambda x: 1 / x, "inverse", max_concurrency=1)
+    flow.connect("numbers", "inverse")
+    job = flow.execute("numbers", {"n": 3}, execution_mode="concurrent", max_workers=3)
+    assert (job.status, job.counts["inverse"].executions) == ("failed", 1)
+
+
 def test_messages_that_cannot_be_read_do_not_take_a_limited_place():
     flow = Flow("lane", error_strategy=Skip())
     flow.add_routine(numbers)
