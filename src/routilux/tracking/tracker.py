@@ -31,9 +31,10 @@ CROWDED_NS = 5_000
 """A batch is crowded when its records are less than this apart on average: 200,000 a second."""
 
 ONE_IN = 16
-"""Of crowded batches, once there were `WHOLE` records of a tracker, one in so many is looked at."""
+"""Of crowded batches, once a tracker has seen `WHOLE` records, one in so many is looked at."""
 
 WHOLE = 50_000
+"""So many records wait unsorted until somebody looks, because most trackers never see more."""
 
 
 class RoutineFigures:
@@ -68,7 +69,7 @@ class ExecutionTracker:
         self._kept = Kept(max_history_size, history_ttl_seconds, now)
         self._unsorted: dict[int, list[Record]] = {1: [], ONE_IN: []}
         """By the number of records that each stands for: those not yet in the figures."""
-        self._batches = 0
+        self._crowded_batches = 0
         self._seen = 0
         self._routines: dict[str, RoutineFigures] = {}
         self._tally = Tally()
@@ -87,17 +88,20 @@ class ExecutionTracker:
     def absorb(self, records: Sequence[Record], unusual: Sequence[Record]) -> None:
         """Takes records of one job in; from any thread."""
         with self._lock:
-            self._tally.add(records)
             if unusual:
                 self._tally.add_unusual(unusual)
             self._seen += len(records)
-            crowded = self._seen > WHOLE and records[-1][8] - records[0][7] < CROWDED_NS * len(records)
-            self._batches += crowded
-            if not crowded or self._batches % ONE_IN == 0:
-                unsorted = self._unsorted[ONE_IN if crowded else 1]
-                unsorted += records
-                if len(unsorted) >= SORT_AT:
-                    self._sort()
+            weight = 1
+            if self._seen > WHOLE and records[-1][8] - records[0][7] < CROWDED_NS * len(records):
+                weight = ONE_IN
+                self._tally.add(records)
+                self._crowded_batches += 1
+                if self._crowded_batches % ONE_IN:
+                    return
+            unsorted = self._unsorted[weight]
+            unsorted += records
+            if len(unsorted) >= (SORT_AT if self._seen > WHOLE else WHOLE):
+                self._sort_some(unsorted, weight)
 
     def job_started(self, origin: Origin, moment: int, workers: int) -> None:
         """A job begins, on so many workers."""
@@ -141,20 +145,26 @@ class ExecutionTracker:
         print("\n".join(report_lines(self.get_performance_metrics())), file=file or sys.stdout)
 
     def _sort(self) -> None:
-        """Folds the records that came into the figures of their routines, and keeps them."""
+        """Brings figures and kept records up to date."""
         for weight, unsorted in self._unsorted.items():
-            if unsorted:
-                records = unsorted[:]
-                unsorted.clear()
-                groups: defaultdict[str, list[Record]] = defaultdict(list)
-                for record in records:
-                    groups[record[2]].append(record)
-                for routine_id, group in groups.items():
-                    figures = self._routines.get(routine_id)
-                    if figures is None:
-                        figures = self._routines[routine_id] = RoutineFigures()
-                    figures.fold(group, weight)
-                self._kept.add(records, {routine_id: len(group) for routine_id, group in groups.items()})
+            while unsorted:
+                self._sort_some(unsorted, weight)
+
+    def _sort_some(self, unsorted: list[Record], weight: int) -> None:
+        """Folds the first of these records into the figures of their routines, and keeps them."""
+        records = unsorted[:SORT_AT]
+        del unsorted[:SORT_AT]
+        groups: defaultdict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            groups[record[2]].append(record)
+        for routine_id, group in groups.items():
+            figures = self._routines.get(routine_id)
+            if figures is None:
+                figures = self._routines[routine_id] = RoutineFigures()
+            figures.fold(group, weight)
+        if weight == 1:
+            self._tally.add(records)
+        self._kept.add(records, {routine_id: len(group) for routine_id, group in groups.items()})
 
     def _routine_metrics(self, routine_id: str, figures: RoutineFigures, counts: Counts, work: int) -> dict[str, Any]:
         retained, too_old = len(self._kept.of(routine_id)), self._kept.too_old[routine_id]
