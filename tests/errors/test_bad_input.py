@@ -424,3 +424,23 @@ def test_a_strategy_that_raises_stops_the_job():
     error = failing(lambda: 1 / 0, error_strategy=Broken())
     assert isinstance(error, ZeroDivisionError)
     assert "itself raised RuntimeError" in error.__notes__[0]
+
+
+@pytest.mark.parametrize("answer", [None, True, "stop", 1.5])
+def test_a_strategy_that_gives_no_answer_stops_the_job(answer):
+    from routilux import ErrorStrategy
+
+    class Vague(ErrorStrategy):
+        def decide(self, error, attempt, seed):
+            return answer
+
+    error = failing(lambda: 1 / 0, error_strategy=Vague())
+    assert isinstance(error, ZeroDivisionError)
+    assert "which is no answer" in error.__notes__[0]
+
+
+def test_a_delay_is_a_whole_number_of_nanoseconds():
+    from routilux.strategies import TryAgain
+
+    with pytest.raises(SettingError, match="whole number of nanoseconds, not 1.5"):
+        TryAgain(1.5)

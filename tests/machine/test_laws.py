@@ -474,6 +474,16 @@ def test_a_join_of_an_inner_and_an_outer_item_belongs_to_the_outer_fan_out(turne
     assert flow.execute("outer", {"n": 4}).results["all"] == [4]
 
 
+def test_a_message_that_belongs_to_no_single_fan_out_cannot_be_gathered():
+    flow = Flow("mixed")
+    flow.add_routine(numbers)
+    flow.add_routine(routine(fires=collect())(lambda xs: sum(xs)), "sum")
+    flow.add_routine(routine(fires=gather(of="numbers"))(lambda xs: list(xs)), "all")
+    flow.chain("numbers", "sum", "all")
+    with pytest.raises(HandlerInputError, match="routine 'all': .*belongs to no single fan-out of 'numbers'"):
+        flow.execute("numbers", {"n": 3}).raise_for_status()
+
+
 def test_a_fan_out_that_is_skipped_is_closed_empty():
     class Split(Routine):
         def __init__(self):
