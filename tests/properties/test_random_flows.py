@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routilux import Context, Continue, Flow, Retry, Skip, Stop, batch, collect, first, gather, keyed, routine
+from routilux import Context, Continue, Flow, Retry, Skip, batch, collect, first, gather, keyed, routine
 from routilux.facts import Settled
 from routilux.testing import ManualClock, ScriptedRun
 
