@@ -11,11 +11,18 @@ from typing import Any
 
 from benchmarks.measure import Figure, ratio
 from routilux import Context, ExecutionTracker, Flow, Job, collect, routine
+from routilux.tracking.tracker import WHOLE
 
 CHAIN = 100
 
-LONG = 80_000
+LONG = WHOLE + 30_000
 """So many records bring a tracker to where it looks at only some of those that come fast."""
+
+NEW = WHOLE // CHAIN + 20
+"""So many chains bring a new tracker just past the records that it looks at one and all, and may put off until then.
+
+With fewer, what it puts off would be in nobody's figure.
+"""
 
 
 def no_op(x: Any) -> Any:
@@ -69,14 +76,14 @@ def sequential_chain(scale: float, repetitions: int) -> list[Figure]:
     """
     jobs = max(10, int(100 * scale))
     measure = "sequential chain of 100 no-ops against the floor"
-    fresh, tracked = chain_flow(), _past_all_records(chain_flow())
-    renew = _renewal(fresh, jobs)
+    fresh, tracked, new = chain_flow(), _past_all_records(chain_flow()), max(10, int(NEW * scale))
+    renew = _renewal(fresh, new)
 
     def least() -> int:
         return floor(jobs)
 
     figures = [
-        ratio(f"{measure}, new tracker", 2.5, lambda: run_chain(fresh, jobs), least, repetitions, renew),
+        ratio(f"{measure}, new tracker", 2.5, lambda: run_chain(fresh, new), least, repetitions, renew),
         ratio(f"{measure}, old tracker", 2.5, lambda: run_chain(tracked, jobs), least, repetitions),
         _fed_chain(measure, scale, repetitions),
     ]
@@ -87,7 +94,7 @@ def sequential_chain(scale: float, repetitions: int) -> list[Figure]:
 
 def tracker_on_and_off(scale: float, repetitions: int) -> list[Figure]:
     """The same chain with a tracker, and without: while the tracker looks at every record, and after."""
-    jobs, untracked = max(10, int(400 * scale)), chain_flow()
+    jobs, untracked = max(10, int(NEW * scale)), chain_flow()
     untracked.execution_tracker = None
     fresh, tracked = chain_flow(), _past_all_records(chain_flow())
     renew = _renewal(fresh, jobs)

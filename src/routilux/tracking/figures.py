@@ -11,6 +11,9 @@ WHOLE = 1024
 
 SAMPLE = 8
 
+DIGEST_AT = 256
+"""So many durations go into the digest at once."""
+
 CENTROIDS = 200
 """The size of a digest: quantiles are right to about a hundredth of their rank, and better at the ends."""
 
@@ -36,7 +39,7 @@ class Figures:
         if longest > self.longest:
             self.longest = longest
         self._sample += durations if self.count < WHOLE else durations[::SAMPLE]
-        if len(self._sample) >= WHOLE:
+        if len(self._sample) >= DIGEST_AT:
             self._digest.batch_update(self._sample)
             self._sample.clear()
         self.count += len(durations) * weight

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 
 from routilux.facts import Record
@@ -49,15 +49,18 @@ class Kept:
             while self._size - len(self._chunks[0][0]) >= limit:
                 self._drop_oldest(share)
 
-    def of(self, routine_id: str) -> list[Record]:
-        """What is kept of a routine now, oldest first."""
+    def by_routine(self) -> dict[str, list[Record]]:
+        """What is kept now of each routine that has any, oldest first."""
         self._drop_old()
-        oldest = 0 if self._ttl_ns is None else self._now() - self._ttl_ns
-        found = [record for record in self._rare.get(routine_id, ()) if record[8] >= oldest]
-        for records, counts in self._chunks:
-            if routine_id in counts:
-                found += [record for record in records if record[2] == routine_id and record[8] >= oldest]
-        return found if self._max_size is None else found[max(0, len(found) - self._max_size) :]
+        oldest = None if self._ttl_ns is None else self._now() - self._ttl_ns
+        found: defaultdict[str, list[Record]] = defaultdict(list)
+        for records in (*self._rare.values(), *(chunk for chunk, _ in self._chunks)):
+            for record in records:
+                if oldest is None or record[8] >= oldest:
+                    found[record[2]].append(record)
+        if self._max_size is None:
+            return found
+        return {routine_id: records[-self._max_size :] for routine_id, records in found.items()}
 
     def _drop_oldest(self, share: int) -> None:
         records, counts = self._chunks.popleft()

@@ -46,11 +46,6 @@ class RoutineFigures:
         self.run_time = Figures()
         self.queue_wait = Figures()
 
-    def fold(self, records: Sequence[Record], weight: int) -> None:
-        """Adds some, at least one, each of which stands for `weight`."""
-        self.run_time.fold([record[8] - record[7] for record in records], weight)
-        self.queue_wait.fold([record[7] - record[6] for record in records], weight)
-
 
 class ExecutionTracker:
     """Execution records and performance figures of a flow's jobs."""
@@ -82,8 +77,8 @@ class ExecutionTracker:
         """By routine id: the records that are kept, oldest first. A routine that never ran is absent."""
         with self._lock:
             self._sort()
-            kept = {routine_id: Executions(self._kept.of(routine_id), self._offset) for routine_id in self._routines}
-        return {routine_id: executions for routine_id, executions in kept.items() if executions}
+            kept = self._kept.by_routine()
+            return {name: Executions(kept[name], self._offset) for name in self._routines if name in kept}
 
     def absorb(self, records: Sequence[Record], unusual: Sequence[Record]) -> None:
         """Takes records of one job in; from any thread."""
@@ -132,10 +127,12 @@ class ExecutionTracker:
         """
         with self._lock:
             self._sort()
-            counts = self._tally.counts()
+            counts, kept = self._tally.counts(), self._kept.by_routine()
             work = sum(figures.run_time.total for figures in self._routines.values())
             routines = {
-                routine_id: self._routine_metrics(routine_id, figures, counts[routine_id], work)
+                routine_id: self._routine_metrics(
+                    routine_id, figures, counts[routine_id], len(kept.get(routine_id, ())), work
+                )
                 for routine_id, figures in self._routines.items()
             }
             return self._flow_metrics(routines, counts, work)
@@ -154,20 +151,25 @@ class ExecutionTracker:
         """Folds the first of these records into the figures of their routines, and keeps them."""
         records = unsorted[:SORT_AT]
         del unsorted[:SORT_AT]
-        groups: defaultdict[str, list[Record]] = defaultdict(list)
-        for record in records:
-            groups[record[2]].append(record)
-        for routine_id, group in groups.items():
+        durations: defaultdict[str, tuple[list[int], list[int]]] = defaultdict(lambda: ([], []))
+        for _, _, routine_id, _, _, _, fired, began, ended, _, _ in records:
+            run_times, queue_waits = durations[routine_id]
+            run_times.append(ended - began)
+            queue_waits.append(began - fired)
+        for routine_id, (run_times, queue_waits) in durations.items():
             figures = self._routines.get(routine_id)
             if figures is None:
                 figures = self._routines[routine_id] = RoutineFigures()
-            figures.fold(group, weight)
+            figures.run_time.fold(run_times, weight)
+            figures.queue_wait.fold(queue_waits, weight)
         if weight == 1:
             self._tally.add(records)
-        self._kept.add(records, {routine_id: len(group) for routine_id, group in groups.items()})
+        self._kept.add(records, {routine_id: len(run_times) for routine_id, (run_times, _) in durations.items()})
 
-    def _routine_metrics(self, routine_id: str, figures: RoutineFigures, counts: Counts, work: int) -> dict[str, Any]:
-        retained, too_old = len(self._kept.of(routine_id)), self._kept.too_old[routine_id]
+    def _routine_metrics(
+        self, routine_id: str, figures: RoutineFigures, counts: Counts, retained: int, work: int
+    ) -> dict[str, Any]:
+        too_old = self._kept.too_old[routine_id]
         return {
             **_count_metrics([counts], self._jobs.busy_ns(self._now())),
             "run_time": figures.run_time.summary(),
