@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping
 from functools import partial
 from types import TracebackType
@@ -52,6 +53,7 @@ class Flow(FlowDefinition):
         self._plans: dict[tuple[str, frozenset[str]], tuple[int, Plan, Receiver]] = {}
         self._engine: Engine | None = None
         self._running_jobs: dict[str, Job] = {}
+        self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
 
     def execute(
         self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
@@ -82,7 +84,9 @@ class Flow(FlowDefinition):
     ) -> Stream:
         """Runs one job while its results are read, and holds it back when they are not; see `Stream`."""
         job, mode, first, course = self._prepare(entry, entry_params, settings, streaming=True)
-        return Stream(job, course, mode, first)
+        stream = Stream(job, course, mode, first)
+        self._streams.add(stream)
+        return stream
 
     def check(self, entry: str, entry_params: Mapping[str, Any] | None = None) -> None:
         """Raises what `execute` would raise before it starts anything."""
@@ -105,8 +109,13 @@ class Flow(FlowDefinition):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Waits for the jobs of the block, and ends its threads; after an exception the jobs are cancelled."""
+        """Waits for the jobs of the block, and ends its threads; after an exception the jobs are cancelled.
+
+        Streams are closed: nobody would read them any more, and so they would never be over.
+        """
         engine, self._engine = self._engine, None
+        for stream in list(self._streams):
+            stream.close()
         for job in list(self._running_jobs.values()):
             if error is not None:
                 job.cancel(f"the flow's block was left by {type(error).__name__}")

@@ -237,7 +237,8 @@ class Engine:
         if machine.done:
             if not seat.told:
                 seat.told = True
-                self._seats.remove(seat)
+                if seat in self._seats:
+                    self._seats.remove(seat)
                 finished.append(seat)
             return
         if seat.course.unread is not None and machine.delivery.left:

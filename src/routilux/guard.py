@@ -10,11 +10,20 @@ from typing import Any
 
 
 def guarded(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
-    """The function's value and `None`, or `None` and what it raised."""
+    """The function's value and `None`, or `None` and what it raised.
+
+    What is meant to end a program, as SystemExit, would only end the thread that is asking: it becomes a RuntimeError.
+    """
     try:
         return function(*arguments), None
-    except Exception as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, KeyboardInterrupt):
+            raise
         return None, error
+    except BaseException as error:
+        broken = RuntimeError(f"it raised {type(error).__name__}, which no code may but a handler's.")
+        broken.__cause__ = error
+        return None, broken
 
 
 def text_of(error: BaseException) -> str:

@@ -52,6 +52,12 @@ class Mode(Steering):
     def end_stream(self) -> None:
         """The reader will take no more: the job is over, or it is cancelled. Does not wait."""
 
+    def end_unread(self) -> None:
+        """The stream was never read: the job is cancelled before it begins."""
+        if not self.course.finished.is_set():
+            self.course.machine.cancel(ABANDONED)
+            self.course.finish(self._clock.now(), ())
+
     def _refuse_self_wait(self) -> None:
         worker = threading.current_thread()
         inside = self.course.thread == threading.get_ident()
@@ -90,8 +96,9 @@ class SequentialMode(Mode):
     def end_stream(self) -> None:
         if not self.course.finished.is_set():
             self.post(Cancelled(self._clock.now(), ABANDONED))
-            self.course.machine.delivery.left.clear()
-            self._run()
+            if self.course.thread is None:
+                self.course.machine.delivery.left.clear()
+                self._run()
 
     def post(self, fact: Fact) -> None:
         self._driver.post(fact)
@@ -132,8 +139,8 @@ class ConcurrentMode(Mode):
         self.workers = engine.driver.capacity
 
     def execute(self, first: Started) -> None:
-        self._engine.post(self._seat, first)
         try:
+            self._engine.post(self._seat, first)
             self.wait(None)
         except KeyboardInterrupt:
             self.post(Cancelled(self._clock.now(), "interrupted"))

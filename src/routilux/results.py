@@ -45,8 +45,9 @@ class Results(Mapping[str, list[Any]]):
     def _read(self) -> dict[str, list[tuple[str, Any]]]:
         if len(self._left) != self._seen:
             left = list(self._left)
-            self._by_routine = {}
+            found: dict[str, list[tuple[str, Any]]] = {}
             for routine, event, value in left:
-                self._by_routine.setdefault(routine, []).append((event, value))
-            self._seen = len(left)
+                found.setdefault(routine, []).append((event, value))
+            self._by_routine, self._seen = found, len(left)
+            return found
         return self._by_routine

@@ -45,7 +45,8 @@ class Stream(Iterator[Any]):
             raise StopIteration
         if self._first is not None:
             first, self._first = self._first, None
-            self._mode.start_stream(first)
+            if not self._course.finished.is_set():
+                self._mode.start_stream(first)
         left = self._course.machine.delivery.left
         if not left:
             self._mode.advance_stream()
@@ -61,14 +62,20 @@ class Stream(Iterator[Any]):
 
     def close(self) -> None:
         """Cancels the job if it is not over, and waits for the handlers that run."""
-        if not self._over and self._first is None:
-            self._mode.end_stream()
+        if not self._over:
+            self._end()
             self.job.wait()
         self._over = True
 
-    def __del__(self) -> None:
-        if not self._over and self._first is None:
+    def _end(self) -> None:
+        if self._first is None:
             self._mode.end_stream()
+        else:
+            self._mode.end_unread()
+
+    def __del__(self) -> None:
+        if not self._over:
+            self._end()
 
     def __enter__(self) -> Stream:
         return self

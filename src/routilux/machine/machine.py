@@ -124,6 +124,8 @@ class Machine:
 
     def rest(self, moment: int) -> None:
         """If nothing can run, hands over what was only waiting for that, or finishes the job."""
+        if not self.started:
+            return
         while not (self.ready or self.running or self.suspended or self.timers.retries or self.done or self.paused):
             if self.end is None and self.delivery.flush_one(moment):
                 self._after_delivery(moment)
@@ -250,11 +252,20 @@ class Machine:
                 self._after_delivery(moment)
             elif alarm is Alarm.TIMEOUT:
                 del self.running[subject[0]]
-                station = subject[1]
-                self.failed(subject, handler_timeout(self.plan.flow_id, station), moment - station.timeout_ns, moment)
+                self._timed_out(subject, moment)
             else:
                 seconds = seconds_of("timeout", self.settings.timeout)
                 self._stop(JobStatus.FAILED, job_timeout(self.plan.flow_id, self.ledger.origin.job_id, seconds))
+
+    def _timed_out(self, activation: Activation, moment: int) -> None:
+        """A handler ran too long; a job that was stopped need not wait for it any more."""
+        station = activation[1]
+        error, began = handler_timeout(self.plan.flow_id, station), moment - (station.timeout_ns or 0)
+        if self.end is None:
+            self.failed(activation, error, began, moment)
+        else:
+            self.ledger.discard(activation, error, began, moment, 0)
+            self.done = not self.running
 
     def answered(self, number: int, attempt: int) -> Activation | None:
         """The running activation that an outcome is for; `None`, and counted, if its attempt is over already."""
@@ -321,7 +332,7 @@ class Machine:
         self.end = end
         self.cause_of_end = error
         self.delivery.drop()
-        self.timers.clear()
+        self.timers.clear(Alarm.TIMEOUT)
         self.suspended.clear()
         if not self.running:
             self.done = True

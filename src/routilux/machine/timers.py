@@ -63,7 +63,8 @@ class Timers:
             heapq.heapify(self.heap)
             self._crowded = max(256, 2 * len(self.heap))
 
-    def clear(self) -> None:
-        """Forgets all of them."""
-        self.heap.clear()
+    def clear(self, kept: Alarm) -> None:
+        """Forgets all but those of one kind, which is not for another attempt."""
+        self.heap[:] = [one for one in self.heap if one[2] is kept]
+        heapq.heapify(self.heap)
         self.retries = 0

@@ -33,7 +33,7 @@ CROWDED_NS = 5_000
 ONE_IN = 16
 """Of crowded batches, once a tracker has seen `WHOLE` records, one in so many is looked at."""
 
-WHOLE = 50_000
+WHOLE = 20_000
 """So many records wait unsorted until somebody looks, because most trackers never see more."""
 
 
@@ -93,10 +93,11 @@ class ExecutionTracker:
                 self._crowded_batches += 1
                 if self._crowded_batches % ONE_IN:
                     return
-            unsorted = self._unsorted[weight]
-            unsorted += records
-            if len(unsorted) >= (SORT_AT if self._seen > WHOLE else WHOLE):
-                self._sort_some(unsorted, weight)
+            self._unsorted[weight] += records
+            if self._seen > WHOLE:
+                for weight, unsorted in self._unsorted.items():
+                    if len(unsorted) >= SORT_AT:
+                        self._sort_some(unsorted, weight)
 
     def job_started(self, origin: Origin, moment: int, workers: int) -> None:
         """A job begins, on so many workers."""
