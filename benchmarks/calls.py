@@ -83,8 +83,8 @@ def sequential_chain(scale: float, repetitions: int) -> list[Figure]:
         return floor(jobs)
 
     figures = [
-        ratio(f"{measure}, new tracker", 2.5, lambda: run_chain(fresh, new), least, repetitions, renew),
-        ratio(f"{measure}, old tracker", 2.5, lambda: run_chain(tracked, jobs), least, repetitions),
+        ratio(f"{measure}, new tracker", None, lambda: run_chain(fresh, new), least, repetitions, renew),
+        ratio(f"{measure}, tracker on", 2.5, lambda: run_chain(tracked, jobs), least, repetitions),
         _fed_chain(measure, scale, repetitions),
     ]
     renew()
@@ -103,8 +103,8 @@ def tracker_on_and_off(scale: float, repetitions: int) -> list[Figure]:
         return run_chain(untracked, jobs)
 
     figures = [
-        ratio("tracker on against off, new tracker", 1.2, lambda: run_chain(fresh, jobs), off, repetitions, renew),
-        ratio("tracker on against off, old tracker", 1.2, lambda: run_chain(tracked, jobs), off, repetitions),
+        ratio("tracker on against off, new tracker", None, lambda: run_chain(fresh, jobs), off, repetitions, renew),
+        ratio("tracker on against off", 1.2, lambda: run_chain(tracked, jobs), off, repetitions),
     ]
     renew()
     _assert_counts(tracked.execution_tracker, LONG // CHAIN + jobs * (repetitions + 1))

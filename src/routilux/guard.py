@@ -16,10 +16,10 @@ def guarded(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Excepti
     """
     try:
         return function(*arguments), None
-    except (Exception, KeyboardInterrupt) as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
+    except Exception as error:
         return None, error
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:
         broken = RuntimeError(f"it raised {type(error).__name__}, which no code may but a handler's.")
         broken.__cause__ = error

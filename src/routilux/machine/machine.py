@@ -252,20 +252,15 @@ class Machine:
                 self._after_delivery(moment)
             elif alarm is Alarm.TIMEOUT:
                 del self.running[subject[0]]
-                self._timed_out(subject, moment)
+                error, began = handler_timeout(self.plan.flow_id, subject[1]), moment - subject[1].timeout_ns
+                if self.end is None:
+                    self.failed(subject, error, began, moment)
+                else:
+                    self.ledger.discard(subject, error, began, moment, 0)
+                    self.done = not self.running
             else:
                 seconds = seconds_of("timeout", self.settings.timeout)
                 self._stop(JobStatus.FAILED, job_timeout(self.plan.flow_id, self.ledger.origin.job_id, seconds))
-
-    def _timed_out(self, activation: Activation, moment: int) -> None:
-        """A handler ran too long; a job that was stopped need not wait for it any more."""
-        station = activation[1]
-        error, began = handler_timeout(self.plan.flow_id, station), moment - (station.timeout_ns or 0)
-        if self.end is None:
-            self.failed(activation, error, began, moment)
-        else:
-            self.ledger.discard(activation, error, began, moment, 0)
-            self.done = not self.running
 
     def answered(self, number: int, attempt: int) -> Activation | None:
         """The running activation that an outcome is for; `None`, and counted, if its attempt is over already."""
