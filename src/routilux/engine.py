@@ -134,6 +134,9 @@ class Engine:
         """Runs an activation that needs more than a call: a context, a generator, a limit."""
         now, number, attempt = self._clock.now, activation[0], activation[5]
         seat.performed_by[number, attempt] = worker.number
+        if activation[1].timeout_ns is not None and seat.course.machine.running.get(number) is not activation:
+            # It timed out before it began: `_give_up` may have come too early to see this worker, so it must not begin.
+            return Settled(number, attempt, now(), now(), worker.number)
         skip = seat.course.machine.fan_outs.yields_of(number) if activation[1].is_generator else 0
         began = now()
         emissions, error, more = seat.invoker(activation, skip)
