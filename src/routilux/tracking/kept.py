@@ -11,7 +11,7 @@ SLACK = 1.25
 """By how much more is kept than must be, so that a chunk that is dropped seldom has anything that is still needed."""
 
 
-MOST = 50_000
+MOST = 20_000
 """How many records of all routines together are kept, unless one routine alone may have more."""
 
 
