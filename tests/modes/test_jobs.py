@@ -378,8 +378,8 @@ def test_a_block_that_is_left_by_an_exception_cancels_its_jobs(mode):
         with flow:
             jobs.append(flow.start("numbers", {"n": 100}))
             gate.wait_begun()
-            gate.released.set()
             jobs[0].pause()
+            gate.released.set()
             raise LookupError("out")
 
     jobs = []
