@@ -207,7 +207,7 @@ class Engine:
             if isinstance(fact, Started):
                 self._seats.append(seat)
             if not isinstance(fact, int):
-                if isinstance(fact, Settled):
+                if isinstance(fact, Settled) and fact.worker >= 0:
                     self._come_back(seat, fact)
                 apply(seat.course.machine, fact)
                 if isinstance(fact, Rang):
@@ -229,8 +229,11 @@ class Engine:
                 driver.claim()
                 kept = seat, activation
             else:
-                driver.start(partial(self.perform, seat, activation))
                 idle = 0
+                try:
+                    driver.start(partial(self.perform, seat, activation))
+                except RuntimeError as error:  # there is not one thread, and none can be had
+                    self._inbox.append((seat, _unstarted(activation, error, moment)))
         return kept
 
     def _look_after(self, seat: Seat, finished: list[Seat]) -> None:
@@ -287,6 +290,11 @@ def _raised(
         seat.invoker.forget(activation)
         failure = None if isinstance(error, StopIteration) else error
     return Settled(activation[0], activation[5], began, ended, worker.number, (), failure)
+
+
+def _unstarted(activation: Activation, error: BaseException, moment: int) -> Settled:
+    """The fact that no worker could be had for an activation."""
+    return Settled(activation[0], activation[5], moment, moment, -1, (), error)
 
 
 def _settled(activation: Activation, value: Any, began: int, ended: int, worker: Worker) -> Settled:

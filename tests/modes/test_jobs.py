@@ -549,3 +549,42 @@ def test_ctrl_c_in_execute_cancels_the_job_and_is_raised_again(mode):
     )
     assert done.stdout == "interrupted {} 1\ncompleted\n", done.stderr
     assert done.returncode == 0
+
+
+class NoMoreThreads:
+    """While it is entered, no thread can be started: its stack would be larger than the address space."""
+
+    def __enter__(self):
+        self.before = threading.stack_size(1 << 46)
+
+    def __exit__(self, *exception):
+        threading.stack_size(self.before)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs a limit on stacks that is only checked at the start")
+class TestThreadsThatCannotBeStarted:
+    def test_a_job_goes_on_with_the_workers_there_are(self):
+        refused = NoMoreThreads()
+
+        @routine
+        def spread(n):
+            refused.__enter__()
+            yield from range(n)
+
+        flow = Flow("scarce", execution_mode="concurrent", max_workers=4)
+        flow.chain(spread, same, total)
+        try:
+            job = flow.execute("spread", {"n": 20})
+        finally:
+            refused.__exit__()
+        assert job.result == sum(range(20))
+
+    def test_a_job_without_any_worker_fails_and_says_so(self):
+        flow = Flow("barren", execution_mode="concurrent", max_workers=4)
+        flow.chain(numbers, same, total)
+        with NoMoreThreads():
+            job = flow.execute("numbers", {"n": 20})
+        assert job.status == "failed"
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            job.raise_for_status()
+        assert flow.execute("numbers", {"n": 20}).result == sum(range(20))

@@ -57,10 +57,18 @@ class ThreadDriver:
     def claim(self) -> None:
         """A worker goes straight on with something; sees to it that there are threads enough for all."""
         self._busy += 1
-        if self._busy > len(self._threads) - len(self._lost):
+        alive = len(self._threads) - len(self._lost)
+        if self._busy > alive:
             worker = Worker(len(self._threads), self._inbox, self._name)
-            self._threads.append(worker)
-            worker.start()
+            try:
+                worker.start()
+            except RuntimeError:  # out of threads, or Python below 3.12.3 once the main thread has ended
+                if alive == 0:
+                    self._busy -= 1
+                    raise
+                self.capacity = alive
+            else:
+                self._threads.append(worker)
 
     def release(self) -> None:
         """A worker has nothing more to do."""
