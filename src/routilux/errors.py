@@ -71,6 +71,26 @@ class HandlerTimeoutError(RoutiluxError, TimeoutError):
     """A handler ran longer than its routine allows."""
 
 
+class UnsendableError(RoutiluxError, TypeError):
+    """A value must go to another process, and cannot be pickled."""
+
+
+class WorkerLostError(RoutiluxError):
+    """The worker that ran an activation died: it was killed, crashed, or left by `os._exit`."""
+
+
+class RemoteError(RoutiluxError):
+    """Stands for an exception of a handler in another process that could not be brought back itself."""
+
+
+class MissingExtraError(RoutiluxError, ImportError):
+    """A mode needs a package that is not installed; the message says how to install it."""
+
+
+class ClusterError(RoutiluxError):
+    """A cluster cannot be reached, is not safe to connect to, or does not fit this program."""
+
+
 class JobTimeoutError(RoutiluxError, TimeoutError):
     """A job took longer than its `timeout`."""
 

@@ -181,6 +181,10 @@ class Settled(NamedTuple):
     emissions: Emissions = ()
     error: BaseException | None = None
     more: bool = False
+    frames: tuple[Frame, ...] = ()
+    """The levels of the error's traceback, where it comes from another process and has none of its own."""
+    yields: int = 1
+    """With `more`: how many values the generator gave."""
 
 
 @dataclass(frozen=True, slots=True)

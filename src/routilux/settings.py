@@ -11,10 +11,18 @@ from routilux.strategies import ErrorStrategy, Seconds, Stop, seconds_of
 
 
 class ExecutionMode(enum.StrEnum):
-    """Where handlers run: one after another in the caller's thread, or on threads."""
+    """Where handlers run."""
 
     SEQUENTIAL = enum.auto()
+    """One after another, in the caller's thread."""
     CONCURRENT = enum.auto()
+    """On threads of this process."""
+    ASYNCIO = enum.auto()
+    """On an event loop: coroutines that wait side by side."""
+    MULTIPROCESSING = enum.auto()
+    """In processes of their own on this machine."""
+    DISTRIBUTED = enum.auto()
+    """On a cluster."""
 
 
 class SettingArguments(TypedDict, total=False):

@@ -46,6 +46,8 @@ class Signature:
     context_name: str | None
     """The parameter annotated `Context`."""
     is_generator: bool
+    is_async: bool
+    """Whether it is a coroutine function or an async generator."""
     gives: Annotation
     """What one emission on `output` is, or `None` where the annotations do not say."""
     order: tuple[str, ...]
@@ -64,11 +66,6 @@ def read_signature(handler: Callable[..., Any], where: str) -> Signature:
     if not callable(handler):
         raise SignatureError(f"{where}: a handler must be callable, not {handler!r}.")
     function = inspect.unwrap(_function(handler))
-    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        raise SignatureError(
-            f"{where}: {_name(handler)} is an async function, and no mode that could await it is there yet. "
-            "Make it a plain function, or run the coroutine inside one with asyncio.run()."
-        )
     shape, unreadable = guarded(inspect.signature, handler)
     if unreadable is not None:
         raise SignatureError(
@@ -95,7 +92,8 @@ def read_signature(handler: Callable[..., Any], where: str) -> Signature:
                     parameter.kind is parameter.KEYWORD_ONLY,
                 )
             )
-    is_generator = inspect.isgeneratorfunction(function)
+    is_generator = inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
+    is_async = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
     returns = hints.get("return")
     return Signature(
         handler,
@@ -103,6 +101,7 @@ def read_signature(handler: Callable[..., Any], where: str) -> Signature:
         takes_any_name,
         context_name,
         is_generator,
+        is_async,
         item_of(returns) if is_generator else returns,
         tuple(shape.parameters),
         mentions_state(function),

@@ -1,4 +1,4 @@
-"""Calls one handler and gives back what came of it, in whatever thread it is called.
+"""Calls one handler and gives back what came of it, in whatever thread or process it is called.
 
 Knows an activation and its handler; neither the flow, nor what follows, nor who asked. This is where
 a user's exception becomes a value.
@@ -6,8 +6,8 @@ a user's exception becomes a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from types import GeneratorType
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from types import AsyncGeneratorType, GeneratorType
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.context import Context, current_context
@@ -20,6 +20,8 @@ from routilux.slots import OUTPUT
 
 Attempt: TypeAlias = tuple[str, int, int]
 """Routine id, activation id, attempt."""
+
+Opened: TypeAlias = "Generator[Any, Any, Any] | AsyncGenerator[Any, Any]"
 
 
 class Outcome(NamedTuple):
@@ -35,50 +37,86 @@ class Invoker:
     """Calls the handlers of one job, and keeps its generators while they are open."""
 
     def __init__(
-        self, flow_id: str, job_id: str, states: dict[str, dict[str, Any]], is_over: Callable[[Activation], bool]
+        self,
+        flow_id: str,
+        job_id: str,
+        states: dict[str, dict[str, Any]],
+        is_over: Callable[[Activation], bool],
+        run_coroutine: Callable[[Coroutine[Any, Any, Any]], Any],
     ) -> None:
-        """`is_over` tells whether nobody wants the outcome of an activation any more."""
+        """`is_over` tells whether nobody wants the outcome of an activation any more.
+
+        `run_coroutine` runs one to its end while the calling thread waits.
+        """
         self._flow_id = flow_id
         self._job_id = job_id
         self._states = states
         self._is_over = is_over
+        self._run_coroutine = run_coroutine
         self.pulls: dict[int, Generator[Any, Any, Any]] = {}
         """By activation: the open generators that may just be asked for their next value."""
-        self._generators: dict[Attempt, tuple[Generator[Any, Any, Any], Context | None]] = {}
+        self._generators: dict[Attempt, tuple[Opened, Context | None]] = {}
 
     def __call__(self, activation: Activation, skip: int = 0) -> Outcome:
-        """Calls the handler, or asks its open generator for the next value, passing over the first `skip`."""
-        number, station, arguments, _, _, attempt, _ = activation
-        identity = station.routine_id, number, attempt
-        generator, context = self._generators.pop(identity, (None, None))
-        self.pulls.pop(number, None)
-        if generator is None and station.needs_context:
-            context = self._context(activation)
+        """Calls the handler, or asks its open generator for the next value, passing over the first `skip`.
+
+        An async handler is run to its end, or to its next value, while this thread waits.
+        """
+        station = activation[1]
+        if station.is_async:
+            outcome: Outcome = self._run_coroutine(self.awaited(activation, skip))
+            return outcome
+        generator, context = self._reopened(activation)
         token = None if context is None else current_context.set(context)
         try:
             if generator is None:
-                value = self._call(station, arguments, context)
+                value = self._call(station, activation[2], context)
                 if not station.is_generator:
                     return Outcome(_with_value(context, value))
                 if not isinstance(value, GeneratorType):
-                    raise HandlerReturnError(
-                        f"Flow {self._flow_id!r}, routine {station.routine_id!r}: its handler is a generator function, "
-                        f"but calling it gave a {type(value).__name__}. Does a decorator run it?"
-                    )
+                    raise self._not_run(station, value)
                 generator = value
                 for _ in range(skip):
                     next(generator)
                     if context is not None:
                         context.take_emissions()
+            assert isinstance(generator, Generator)
             value = next(generator)
-            self._generators[identity] = generator, context
-            if station.pulled:
-                self.pulls[number] = generator
+            self._keep(activation, generator, context)
             return Outcome(_with_value(context, value, closes=False), more=True)
         except StopIteration as stop:
+            return Outcome((), stop) if generator is None else Outcome(_with_value(context, None))
+        except BaseException as error:
+            if context is not None:
+                context.close()
+            return Outcome((), error)
+        finally:
+            if token is not None:
+                current_context.reset(token)
+
+    async def awaited(self, activation: Activation, skip: int = 0) -> Outcome:
+        """As calling it, for an async handler, in the event loop that awaits this."""
+        station = activation[1]
+        generator, context = self._reopened(activation)
+        token = None if context is None else current_context.set(context)
+        try:
             if generator is None:
-                return Outcome((), stop)
-            return Outcome(_with_value(context, None))
+                value = self._call(station, activation[2], context)
+                if not station.is_generator:
+                    return Outcome(_with_value(context, await value))
+                if not isinstance(value, AsyncGeneratorType):
+                    raise self._not_run(station, value)
+                generator = value
+                for _ in range(skip):
+                    await anext(generator)
+                    if context is not None:
+                        context.take_emissions()
+            assert isinstance(generator, AsyncGenerator)
+            value = await anext(generator)
+            self._keep(activation, generator, context)
+            return Outcome(_with_value(context, value, closes=False), more=True)
+        except StopAsyncIteration as stop:
+            return Outcome((), stop) if generator is None else Outcome(_with_value(context, None))
         except BaseException as error:
             if context is not None:
                 context.close()
@@ -93,21 +131,50 @@ class Invoker:
         del self.pulls[number]
         del self._generators[station.routine_id, number, attempt]
 
+    @property
+    def keeps_any(self) -> bool:
+        """Whether generators are open."""
+        return bool(self._generators)
+
     def close(self) -> list[tuple[Attempt, Exception]]:
         """Closes the generators that are still open; gives what that raised."""
         self.pulls.clear()
         failed = []
         while self._generators:
             identity, (generator, _) = self._generators.popitem()
-            _, error = guarded(generator.close)
+            if isinstance(generator, AsyncGeneratorType):
+                _, error = guarded(self._run_coroutine, _closed(generator))
+            else:
+                _, error = guarded(generator.close)
             if error is not None:
                 failed.append((identity, error))
         return failed
+
+    def _reopened(self, activation: Activation) -> tuple[Opened | None, Context | None]:
+        """The open generator of an activation with its context; none and a new context if it is not open."""
+        number, station, attempt = activation[0], activation[1], activation[5]
+        generator, context = self._generators.pop((station.routine_id, number, attempt), (None, None))
+        self.pulls.pop(number, None)
+        if generator is None and station.needs_context:
+            context = self._context(activation)
+        return generator, context
+
+    def _keep(self, activation: Activation, generator: Opened, context: Context | None) -> None:
+        number, station, attempt = activation[0], activation[1], activation[5]
+        self._generators[station.routine_id, number, attempt] = generator, context
+        if station.pulled and isinstance(generator, GeneratorType):
+            self.pulls[number] = generator
 
     def _call(self, station: Station, arguments: tuple[Any, ...], context: Context | None) -> Any:
         if context is not None and station.context_name is not None:
             return station.call(*arguments, **{station.context_name: context})
         return station.call(*arguments)
+
+    def _not_run(self, station: Station, value: object) -> HandlerReturnError:
+        return HandlerReturnError(
+            f"Flow {self._flow_id!r}, routine {station.routine_id!r}: its handler is a generator function, "
+            f"but calling it gave a {type(value).__name__}. Does a decorator run it?"
+        )
 
     def _context(self, activation: Activation) -> Context:
         number, station, attempt = activation[0], activation[1], activation[5]
@@ -121,6 +188,10 @@ class Invoker:
             self._states.setdefault(station.routine_id, {}),
             lambda: self._is_over(activation),
         )
+
+
+async def _closed(generator: AsyncGenerator[Any, Any]) -> None:
+    await generator.aclose()
 
 
 def _with_value(context: Context | None, value: Any, *, closes: bool = True) -> Emissions:

@@ -39,6 +39,7 @@ class Station:
     events: frozenset[str]
     declares_output: bool
     is_generator: bool
+    is_async: bool
     needs_context: bool
     context_name: str | None
     strategy: ErrorStrategy | None
@@ -201,6 +202,7 @@ class _Shape:
             events=events | {ERROR},
             declares_output=OUTPUT in events,
             is_generator=handler.signature.is_generator,
+            is_async=handler.signature.is_async,
             needs_context=handler.is_method or handler.signature.context_name is not None,
             context_name=handler.signature.context_name,
             strategy=member.options.strategy,

@@ -1,0 +1,245 @@
+"""The far side: what a handler needs to be called in another process, and what comes back from there.
+
+Used by the drivers of all modes whose handlers do not share the caller's memory. A `Recipe` says how to call the
+handlers of one station, an `Order` is one attempt, an `Answer` what came of it. All three travel pickled; nothing
+that could not be pickled ever leaves as anything but an error that names the routine and the value.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import pickle
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from time import perf_counter_ns
+from typing import Any, NamedTuple
+
+import cloudpickle
+
+from routilux.drivers.invoke import Invoker
+from routilux.errors import RemoteError, UnsendableError
+from routilux.facts import Emissions, Frame, frames_of
+from routilux.guard import guarded, text_of
+from routilux.machine.plan import Station
+from routilux.routine import FunctionRoutine
+
+CREDIT_NS = 5_000_000
+"""For so long a generator gives values before they are sent, if it has the credit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Of a station, what its handler's call needs; stands for the station in an activation on the far side."""
+
+    flow_id: str
+    routine_id: str
+    call: Callable[..., Any]
+    context_name: str | None
+    needs_context: bool
+    is_generator: bool
+    is_async: bool
+    events: frozenset[str]
+    pulled: bool = False
+
+
+class Order(NamedTuple):
+    """One attempt for the far side; `key` names its recipe, which is sent once."""
+
+    key: int
+    job_id: str
+    number: int
+    attempt: int
+    skip: int
+    arguments: tuple[Any, ...]
+    state: dict[str, Any] | None
+    """What the routine keeps, where it keeps state."""
+    credit: int = 1
+    """How many values a generator may give in one answer."""
+
+
+class Answer(NamedTuple):
+    """What came of an order. Moments are `perf_counter_ns` of the process that ran it."""
+
+    number: int
+    attempt: int
+    began: int
+    ended: int
+    emissions: Emissions
+    error: BaseException | None
+    frames: tuple[Frame, ...]
+    more: bool
+    state: dict[str, Any] | None
+    yields: int = 1
+
+
+def recipe_of(flow_id: str, station: Station) -> Recipe:
+    """How to call the handler of a station."""
+    return Recipe(
+        flow_id,
+        station.routine_id,
+        station.call,
+        station.context_name,
+        station.needs_context,
+        station.is_generator,
+        station.is_async,
+        station.events,
+    )
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Pickles by reference what can be imported, also what `@routine` stands in front of; all else by value."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
+        if type(obj).__name__ == "function" and isinstance(module, str) and isinstance(name, str) and module != "__main__":
+            found: Any = sys.modules.get(module)
+            for part in name.split("."):
+                found = getattr(found, part, None)
+            if isinstance(found, FunctionRoutine) and found.__wrapped__ is obj:
+                return _handler_of, (module, name)
+        return super().reducer_override(obj)
+
+
+def _handler_of(module: str, name: str) -> Any:
+    """The function behind a routine that can be imported."""
+    __import__(module)
+    found: Any = sys.modules[module]
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found.__wrapped__
+
+
+def pack(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    """A value as bytes; buffers for which `buffer_callback` gives something false travel beside it.
+
+    Plain pickle is tried first, being ten times faster; it knows only what can be imported, and nothing of a
+    `__main__`, which is another module in a worker.
+    """
+    try:
+        packed = pickle.dumps(value, 5, buffer_callback=buffer_callback)
+        if b"__main__" not in packed:
+            return packed
+    except Exception:  # the same pickle, made by the one who can more, raises what is worth telling
+        pass
+    return pack_code(value, buffer_callback)
+
+
+def pack_code(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    """As `pack`, for what holds functions of the user."""
+    stream = io.BytesIO()
+    _Pickler(stream, 5, buffer_callback=buffer_callback).dump(value)
+    return stream.getvalue()
+
+
+def unsendable(flow_id: str, routine_id: str, what: str, value: Any, error: BaseException) -> UnsendableError:
+    """The error for a value that cannot be pickled; names the smallest part of it that cannot."""
+    path, part = _culprit(value)
+    error_text = text_of(error)
+    return UnsendableError(
+        f"Flow {flow_id!r}, routine {routine_id!r}: {what} cannot be sent to another process, because "
+        f"{what}{path} is a {type(part).__module__}.{type(part).__qualname__} ({error_text}). Emit plain data instead, "
+        "open such things inside the handler, or keep the routine in this process with execution_mode='concurrent'."
+    )
+
+
+def _culprit(value: Any, depth: int = 8) -> tuple[str, Any]:
+    """The path to the smallest part of a value that cannot be pickled, and that part."""
+    parts: list[tuple[str, Any]] = []
+    if isinstance(value, dict):
+        parts = [(f"[{key!r}]", part) for key, part in value.items()]
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        parts = [(f"[{index}]", part) for index, part in enumerate(value)]
+    elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
+        parts = [(f".{name}", part) for name, part in vars(value).items()]
+    for path, part in parts[:1000] if depth else ():
+        if guarded(pack, part)[1] is not None:
+            deeper, smallest = _culprit(part, depth - 1)
+            return path + deeper, smallest
+    return "", value
+
+
+class FarSide:
+    """Calls the handlers that orders name, in the process where it lives."""
+
+    def __init__(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """`cancelled` tells whether nobody wants the outcome of the order that runs."""
+        self._cancelled = cancelled
+        self._recipes: dict[int, Recipe] = {}
+        self._invokers: dict[str, tuple[Invoker, dict[str, dict[str, Any]]]] = {}
+        self._loop: asyncio.Runner | None = None
+
+    def learn(self, key: int, recipe: Recipe) -> None:
+        """Remembers what later orders call `key`."""
+        self._recipes[key] = recipe
+
+    def run(self, order: Order) -> Answer:
+        """Calls a handler, or asks its open generator for the next value."""
+        recipe = self._recipes[order.key]
+        invoker, states = self._job(recipe.flow_id, order.job_id)
+        if order.state is not None:
+            states[recipe.routine_id] = order.state
+        activation: Any = (order.number, recipe, order.arguments, 0, 0, order.attempt, None)
+        began = perf_counter_ns()
+        emissions, error, more = invoker(activation, order.skip)
+        ended, yields = perf_counter_ns(), 1
+        while more and yields < order.credit and ended - began < CREDIT_NS:
+            further, error, more = invoker(activation, 0)
+            emissions = [*emissions, *further]
+            ended, yields = perf_counter_ns(), yields + more
+        state = None if order.state is None else states[recipe.routine_id]
+        frames = () if error is None else frames_of(error)
+        if not (more or invoker.keeps_any):
+            del self._invokers[order.job_id]
+        return Answer(order.number, order.attempt, began, ended, emissions, error, frames, more, state, yields)
+
+    def pack(
+        self, order: Order, answer: Answer, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None
+    ) -> bytes:
+        """An answer as bytes; what cannot be pickled of it becomes the attempt's error."""
+        recipe = self._recipes[order.key]
+        where = recipe.flow_id, recipe.routine_id
+        if answer.error is not None:
+            answer = answer._replace(error=_sendable(answer.error))
+        packed, broken = guarded(pack, answer, buffer_callback)
+        if broken is None:
+            return bytes(packed)
+        for event, value in answer.emissions:
+            failed = guarded(pack, value)[1]
+            if failed is not None:
+                error = unsendable(*where, f"what it emitted on {event!r}", value, failed)
+                return pack(answer._replace(emissions=(), error=error, more=False, state=None))
+        error = unsendable(*where, "its state", answer.state, broken)
+        return pack(answer._replace(emissions=(), error=error, more=False, state=None))
+
+    def forget(self, job_id: str) -> None:
+        """Closes the open generators of a job."""
+        invoker, _ = self._invokers.pop(job_id, (None, None))
+        if invoker is not None:
+            invoker.close()
+
+    def _job(self, flow_id: str, job_id: str) -> tuple[Invoker, dict[str, dict[str, Any]]]:
+        found = self._invokers.get(job_id)
+        if found is None:
+            states: dict[str, dict[str, Any]] = {}
+            invoker = Invoker(flow_id, job_id, states, lambda _: self._cancelled(), self._await)
+            found = self._invokers[job_id] = invoker, states
+        return found
+
+    def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        if self._loop is None:
+            self._loop = asyncio.Runner()
+        return self._loop.run(coroutine)
+
+
+def _sendable(error: BaseException) -> BaseException:
+    """The error itself if it survives the journey, or a `RemoteError` that says the same."""
+    stripped = error.with_traceback(None)
+    copy, broken = guarded(lambda: pickle.loads(pack(stripped)))
+    if broken is None and type(copy).__name__ == type(error).__name__:
+        return stripped
+    return RemoteError(
+        f"{type(error).__qualname__}: {text_of(error)} (a stand-in, because the exception itself cannot be pickled "
+        f"and read back: {text_of(broken) if broken is not None else 'it came back as something else'})"
+    )

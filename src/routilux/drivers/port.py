@@ -1,0 +1,131 @@
+"""What runs handlers, as a contract: one driver for each execution mode.
+
+A driver is given attempts and gives back what came of them. It knows how a handler is called in its mode; it knows
+no flow, no strategy and no history, and it decides nothing about failures.
+
+::
+
+    engine: take() -> driver.start(seat, activation, skip) ... handler runs ... host.settle(seat, [Settled]) -> engine
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from routilux.course import Course
+from routilux.drivers.invoke import Invoker
+from routilux.facts import Settled
+from routilux.machine.delivery import Activation
+from routilux.settings import ExecutionMode
+
+
+class Seat:
+    """A job's place in an engine, and all that a driver needs to know of the job."""
+
+    __slots__ = ("alarm", "course", "invoker", "lost", "told", "under_way")
+
+    def __init__(self, course: Course, invoker: Invoker) -> None:
+        self.course = course
+        self.invoker = invoker
+        """Calls handlers of the job in this process, and keeps its open generators."""
+        self.alarm: int | None = None
+        """The moment for which the engine was last told to wake this job."""
+        self.under_way: dict[tuple[int, int], Driver] = {}
+        """By activation and attempt: the driver that has it, for those that can be given up or stopped."""
+        self.lost: set[tuple[int, int]] = set()
+        """Those given up whose handlers run on."""
+        self.told = False
+        """Whether the job's end has been told."""
+
+
+class Stopping(enum.Enum):
+    """What became of an attempt whose outcome nobody wants any more."""
+
+    NEVER_STARTED = enum.auto()
+    """It had not begun and will not; the driver settles it no more."""
+    STOPPED = enum.auto()
+    """Its handler has been ended for good; the driver settles it no more."""
+    ASKED = enum.auto()
+    """Its handler was told and is expected to end soon; the driver settles it when it does."""
+    RUNS_ON = enum.auto()
+    """Nothing can end it; the driver settles it whenever it returns, and has its worker replaced meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What a mode can do; asked before a job starts and told in the docs."""
+
+    stops: bool
+    """Whether a running handler can be ended."""
+    same_memory: bool
+    """Whether handlers see the caller's own objects, so that nothing need be pickled."""
+
+
+class Host(ABC):
+    """Whom a driver tells of its work: the engine. Every method may be called from any thread."""
+
+    @abstractmethod
+    def settle(self, seat: Seat, outcomes: Sequence[Settled]) -> None:
+        """Attempts have ended, or generators have given values; each attempt started is settled exactly once.
+
+        Attempts that were stopped for good are not settled at all (`Stopping`).
+        """
+
+    @abstractmethod
+    def look_again(self) -> None:
+        """The driver's `free` or `window` has grown without an attempt having settled."""
+
+
+class Driver(ABC):
+    """Runs attempts in one mode, for any number of jobs.
+
+    `start`, `stop`, `forget` and the properties are called by one thread at a time, the one that has the engine's
+    turn, so they must neither block nor call the host; they are not called after `close`.
+
+    Obligations. An attempt's handler is called once for each `start`, in any order, at most `workers` at a time.
+    A handler's exception is an outcome, never raised here. A worker that dies takes nothing with it but the attempt that
+    it was running: that one is settled with a `WorkerLostError`, and what had certainly not begun is run elsewhere
+    without anybody noticing. Moments in an outcome are those of the clock of this process, taken where the handler
+    ran as far as that can be said in them. A routine that keeps state finds in its context what the last
+    activation left (`seat.course.states`), wherever it ran.
+    """
+
+    mode: ExecutionMode
+    abilities: Abilities
+
+    @property
+    @abstractmethod
+    def workers(self) -> int:
+        """How many handlers run at once."""
+
+    @property
+    @abstractmethod
+    def free(self) -> int:
+        """How many more attempts it would take now: at least 1 whenever a worker has nothing to do."""
+
+    @property
+    def window(self) -> int:
+        """How many activations that are ready are enough for it, so that sources are held back."""
+        return 2 * self.workers
+
+    @abstractmethod
+    def start(self, seat: Seat, activation: Activation, skip: int = 0) -> None:
+        """Runs an attempt, or asks the open generator of an activation for its next value.
+
+        `skip`: how many values of the generator are visible already, which a new generator must pass over.
+        Raises RuntimeError, and keeps nothing of it, where not one worker can be had.
+        """
+
+    @abstractmethod
+    def stop(self, seat: Seat, activation: Activation) -> Stopping:
+        """Nobody wants the outcome of an attempt any more: it timed out, or its job is cancelled."""
+
+    def forget(self, seat: Seat) -> None:  # noqa: B027
+        """A job is over: whatever is kept of it, as open generators, is closed."""
+
+    @abstractmethod
+    def close(self, *, wait: bool = True) -> None:
+        """Ends all workers; with `wait`, returns when they have ended. From any thread but a worker's, any number of times."""
