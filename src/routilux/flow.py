@@ -59,10 +59,12 @@ class Member:
 class FlowDefinition:
     """Routines and connections, and the questions one may ask about them."""
 
-    def __init__(self, flow_id: str) -> None:
+    def __init__(self, flow_id: str, limits: Mapping[str, int | str] | None = None) -> None:
         if not isinstance(flow_id, str) or not flow_id:
             raise DefinitionError(f"flow_id must be a text that is not empty, not {flow_id!r}.")
         self.flow_id = flow_id
+        self.limits: Mapping[str, int | str] = dict(limits or {})
+        """What routines may share: by name how many at once, or a rate as "10/s"."""
         self._members: dict[str, Member] = {}
         self._connections: list[Connection] = []
         self._version = 0

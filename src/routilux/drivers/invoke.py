@@ -136,6 +136,17 @@ class Invoker:
         """Whether generators are open."""
         return bool(self._generators)
 
+    def take_async_generators(self) -> list[AsyncGenerator[Any, Any]]:
+        """The async generators that are open, for their event loop to close them; they are kept no more."""
+        opened = [
+            (identity, generator)
+            for identity, (generator, _) in self._generators.items()
+            if isinstance(generator, AsyncGeneratorType)
+        ]
+        for identity, _ in opened:
+            del self._generators[identity]
+        return [generator for _, generator in opened]
+
     def close(self) -> list[tuple[Attempt, Exception]]:
         """Closes the generators that are still open; gives what that raised."""
         self.pulls.clear()

@@ -15,6 +15,7 @@ from routilux.fields import reader
 from routilux.firing import AllSlots, Batch, Collect, FiringRule, Keyed
 from routilux.flow import FlowDefinition, Member
 from routilux.graph import arrows_of, on_cycles, ranks, reachable
+from routilux.execution_mode import ExecutionMode
 from routilux.slots import ERROR, OUTPUT, Handler
 from routilux.strategies import ErrorStrategy
 
@@ -45,7 +46,15 @@ class Station:
     strategy: ErrorStrategy | None
     timeout_ns: int | None
     limit: int | None
-    """How many of its activations may run at once."""
+    """How many of its activations may run at once in one job."""
+    needs: tuple[str, ...]
+    """What each of its activations takes of the limits that jobs share."""
+    keeps_state: bool
+    crash_retries: int
+    mode: ExecutionMode
+    """Where its handler runs."""
+    at_home: bool
+    """Whether that is the job's own mode."""
     on_cycle: bool
     rank: int
     """Smaller than that of every station downstream."""
@@ -55,11 +64,19 @@ class Station:
     """Whether some station gathers what comes of one of its activations."""
     outputs: dict[str, tuple[Target, ...]] = field(default_factory=dict)
     plain: bool = False
-    """Whether a driver may just call it and look at the value: no context, generator, limit, timeout or scope."""
+    """Whether the job's own driver may just call it and look at the value (await it, on an event loop): it has no
+    context, generator, limit, timeout or scope, and does not run elsewhere."""
     pulled: bool = False
     """The same for generators that are not on a cycle: whether a driver may just ask one for its next value."""
+    stays: frozenset[str] = frozenset()
+    """The events whose emissions go, as they are, only to routines of the same mode."""
     successor: Station | None = None
     """Set where the one thing that follows a value is that this plain station fires with it."""
+
+    @property
+    def limited(self) -> bool:
+        """Whether its activations may have to wait although a worker is free."""
+        return self.limit is not None or bool(self.needs)
 
     @property
     def direct(self) -> bool:
@@ -77,7 +94,12 @@ class Target:
     slot: str
     source: str
     easy: bool
-    """Whether each message fires, as it is, and at once: nothing is read, joined, limited or gathered."""
+    """Whether each message fires, as it is, in the job's own mode: nothing is read, joined or gathered."""
+
+    @property
+    def keeps(self) -> bool:
+        """Whether a message reaches the handler as it was emitted, and nothing looks into it on the way."""
+        return self.read is None and isinstance(self.station.rule, AllSlots) and not self.station.holds
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,6 +107,10 @@ class Plan:
     """The stations of a flow, and those that the entry's params go to."""
 
     flow_id: str
+    mode: ExecutionMode
+    """That of the job."""
+    modes: frozenset[ExecutionMode]
+    """That of the job, and those of its routines."""
     stations: tuple[Station, ...]
     entries: tuple[Station, ...]
     routine_ids: tuple[str, ...]
@@ -94,8 +120,10 @@ class Plan:
     """Of each routine whose fan-outs are gathered: the stations that gather them."""
     flushing: tuple[Station, ...]
     """The stations that are handed what they have when nothing else can run."""
-    limits: Mapping[str, int]
-    """Of each routine that may run only so many activations at once: how many."""
+    limits: Mapping[str, tuple[int | None, tuple[str, ...]]]
+    """Of each limited routine: how many of its activations may run at once, and what each needs of shared limits."""
+    rates: Mapping[str, str]
+    """The rates among what routines need, by name, as they are written."""
 
     @property
     def scoped(self) -> bool:
@@ -103,11 +131,13 @@ class Plan:
         return bool(self.closers)
 
 
-def compile_plan(flow: FlowDefinition, entry: str, given: Iterable[str]) -> Plan:
-    """Checks the flow and compiles it for jobs that start at `entry` with params for the slots `given`."""
+def compile_plan(
+    flow: FlowDefinition, entry: str, given: Iterable[str], mode: ExecutionMode = ExecutionMode.SEQUENTIAL
+) -> Plan:
+    """Checks the flow and compiles it for jobs in `mode` that start at `entry` with params for the slots `given`."""
     fan_outs = check_flow(flow, entry)
     arrows = arrows_of(flow)
-    shape = _Shape(flow, entry, frozenset(given), fan_outs, on_cycles(arrows), ranks(arrows))
+    shape = _Shape(flow, entry, frozenset(given), mode, fan_outs, on_cycles(arrows), ranks(arrows))
     stations: list[Station] = []
     listeners: dict[tuple[str, str], Station] = {}
     inside = reachable(arrows, [entry])
@@ -124,9 +154,15 @@ def compile_plan(flow: FlowDefinition, entry: str, given: Iterable[str]) -> Plan
             feeders[end] = tuple(dict.fromkeys((*feeders.get(end, ()), station.routine_id)))
     scoped = bool(fan_outs)
     for station in stations:
-        needs_care = scoped or station.needs_context or station.limit or station.timeout_ns
-        station.plain = not (needs_care or station.is_generator)
-        station.pulled = station.is_generator and not (needs_care or station.on_cycle)
+        needs_care = scoped or station.needs_context or station.limited or station.timeout_ns or not station.at_home
+        awaited = station.is_async and mode is not ExecutionMode.ASYNCIO
+        station.plain = not (needs_care or awaited or station.is_generator)
+        station.pulled = station.is_generator and not (needs_care or station.is_async or station.on_cycle)
+        station.stays = frozenset(
+            event
+            for event, targets in station.outputs.items()
+            if targets and all(target.keeps and target.station.mode is station.mode for target in targets)
+        )
     for station in stations:
         station.successor = _successor(station)
     chosen = addressed(flow.routines[entry].routine.handlers, shape.given)
@@ -143,8 +179,31 @@ def compile_plan(flow: FlowDefinition, entry: str, given: Iterable[str]) -> Plan
         opener: tuple(station for station in stations if station.closes == opener) for opener in fan_outs.values()
     }
     flushing = tuple(station for station in stations if isinstance(station.rule, (Batch, Collect)))
-    limits = {station.routine_id: station.limit for station in stations if station.limit is not None}
-    return Plan(flow.flow_id, tuple(stations), entries, tuple(flow.routines), feeders, closers, flushing, limits)
+    limits = {station.routine_id: (station.limit, station.needs) for station in stations if station.limited}
+    rates = {
+        rate_name(member.id): member.options.rate_limit
+        for member in flow.routines.values()
+        if member.options.rate_limit is not None
+    }
+    modes = frozenset({mode, *(station.mode for station in stations)})
+    return Plan(
+        flow.flow_id,
+        mode,
+        modes,
+        tuple(stations),
+        entries,
+        tuple(flow.routines),
+        feeders,
+        closers,
+        flushing,
+        limits,
+        rates,
+    )
+
+
+def rate_name(routine_id: str) -> str:
+    """Under which name the `rate_limit` of a routine is among the limits of its flow."""
+    return f"rate_limit of {routine_id}"
 
 
 def _outputs(
@@ -157,7 +216,7 @@ def _outputs(
             listener = listeners[connection.target, connection.slot]
             read = None if connection.field is None else reader(connection.field)
             source = f"{connection.source}.{connection.event}"
-            easy = read is None and listener.direct and listener.limit is None
+            easy = read is None and listener.direct and listener.at_home
             position = listener.names.index(connection.slot)
             target = Target(listener, position, read, connection.slot, source, easy)
             outputs[connection.event].append(target)
@@ -171,6 +230,7 @@ class _Shape:
     flow: FlowDefinition
     entry: str
     given: frozenset[str]
+    mode: ExecutionMode
     fan_outs: Mapping[str, str]
     cycles: set[str]
     ranks: Mapping[str, int]
@@ -190,6 +250,9 @@ class _Shape:
         rule = handler.rule
         keys = tuple(reader(_key(rule, name)) for name in names if name not in holds) if isinstance(rule, Keyed) else ()
         events = frozenset(member.routine.events)
+        options, keeps_state = member.options, _keeps_state(member)
+        mode = _mode(self.mode, member, handler)
+        rate = () if options.rate_limit is None else (rate_name(member.id),)
         return Station(
             index=index,
             routine_id=member.id,
@@ -205,9 +268,14 @@ class _Shape:
             is_async=handler.signature.is_async,
             needs_context=handler.is_method or handler.signature.context_name is not None,
             context_name=handler.signature.context_name,
-            strategy=member.options.strategy,
-            timeout_ns=member.options.timeout_ns,
-            limit=1 if _keeps_state(member) else member.options.max_concurrency,
+            strategy=options.strategy,
+            timeout_ns=options.timeout_ns,
+            limit=1 if keeps_state else options.max_concurrency,
+            needs=(*options.limits, *rate),
+            keeps_state=keeps_state,
+            crash_retries=options.crash_retries,
+            mode=mode,
+            at_home=mode is self.mode,
             on_cycle=member.id in self.cycles,
             rank=self.ranks[member.id],
             closes=self.fan_outs.get(member.id),
@@ -221,6 +289,21 @@ def _key(rule: Keyed, slot: str) -> Any:
 
 def _keeps_state(member: Member) -> bool:
     return member.routine.keeps_state if member.options.keeps_state is None else member.options.keeps_state
+
+
+def _mode(home: ExecutionMode, member: Member, handler: Handler) -> ExecutionMode:
+    """Where a handler runs: as its routine says, or in the job's own mode.
+
+    What waits in the way of an event loop runs on one, and what does not, on a thread: unless a handler is sent
+    elsewhere by name, or awaited in its turn, as in sequential mode.
+    """
+    chosen, is_async = member.options.execution_mode, handler.signature.is_async
+    mode = home if chosen is None else ExecutionMode(chosen)
+    if mode is ExecutionMode.ASYNCIO:
+        return mode if is_async or member.options.inline else ExecutionMode.CONCURRENT
+    if is_async and mode is not ExecutionMode.SEQUENTIAL and (chosen is None or mode is ExecutionMode.CONCURRENT):
+        return ExecutionMode.ASYNCIO
+    return mode
 
 
 def _successor(station: Station) -> Station | None:
