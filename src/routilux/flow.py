@@ -75,6 +75,11 @@ class FlowDefinition:
         return dict(self._members)
 
     @property
+    def version(self) -> int:
+        """Counts the changes."""
+        return self._version
+
+    @property
     def connections(self) -> tuple[Connection, ...]:
         """The connections, in the order in which they were made."""
         return tuple(self._connections)

@@ -9,16 +9,15 @@ from typing import Any
 
 from routilux.course import Course
 from routilux.engine import Engine
-from routilux.facts import Started
 from routilux.job import Job
-from routilux.modes import Mode
+from routilux.launch import Prepared
 
 MAX_JOBS = 32
 """How many are under way, or finished and not yet taken, where nobody says it."""
 
 
 def run_many(
-    prepare: Callable[[Mapping[str, Any], Engine | None], tuple[Job, Mode, Started]],
+    prepare: Callable[[Mapping[str, Any], Engine | None], Prepared],
     params: Iterable[Mapping[str, Any]],
     max_jobs: int,
     new_engine: Callable[[], Engine] | None,

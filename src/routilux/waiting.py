@@ -42,7 +42,7 @@ def waiting(machine: Machine, moment: int, workers: Callable[[ExecutionMode], in
     for due, activation in machine.timers.pending_retries():
         seconds = max(0, due - moment) / 1e9
         found.append(Waiting(activation[1].routine_id, f"attempt {activation[5]} is due in {seconds:.1f} s"))
-    for routine_id, lane in machine.lanes.items():
+    for routine_id, lane in machine.admission.lanes.items():
         if lane.waiting:
             found.append(Waiting(routine_id, lane.reason(), len(lane.waiting)))
     for gate in machine.delivery.gates:
@@ -53,7 +53,7 @@ def waiting(machine: Machine, moment: int, workers: Callable[[ExecutionMode], in
 
 
 def _why_ready_waits(machine: Machine, routine_id: str, workers: int) -> str:
-    lane = machine.lanes.get(routine_id)
+    lane = machine.admission.lanes.get(routine_id)
     if machine.paused:
         return "the job is paused"
     if lane is not None and lane.is_full:

@@ -284,14 +284,14 @@ def test_keyboard_interrupt_in_a_handler_cancels_the_job_and_is_raised():
     jobs = []
 
     def work(x):
-        jobs.append(flow._running_jobs)
+        jobs.append(flow._launch.under_way)
         raise KeyboardInterrupt
 
     flow = Flow("test", error_strategy=Continue())
     flow.chain(numbers, work)
     with pytest.raises(KeyboardInterrupt):
         flow.execute("numbers", {"n": 3})
-    assert flow._running_jobs == {}
+    assert flow._launch.under_way == {}
 
     def source():
         yield 1

@@ -21,23 +21,24 @@ from collections.abc import Mapping
 from types import CoroutineType, GeneratorType
 from typing import Any
 
-from routilux.errors import HandlerInputError, JobCancelledError, StrandedError, WorkerLostError
-from routilux.facts import ActivationStatus, Emissions, Failure, FailureKind, Frame, JobStatus, Origin
+from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
+from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin
 from routilux.firing import Batch
 from routilux.guard import text_of
 from routilux.machine.complaints import handler_timeout, is_mistake, job_timeout, mistake_in, stop_iteration
+from routilux.machine.admission import Admission
 from routilux.machine.delivery import Activation, Delivery, Misfire
+from routilux.machine.failures import Failures
 from routilux.machine.fanouts import FanOuts
-from routilux.machine.lanes import Lane
 from routilux.machine.ledger import Ledger, failure_of, without_traceback
-from routilux.machine.plan import Plan, Station
+from routilux.machine.plan import Plan
 from routilux.machine.stranded import stranded
 from routilux.machine.timers import Alarm, Timers
 from routilux.ports import Permits
 from routilux.execution_mode import ExecutionMode
 from routilux.settings import Settings
 from routilux.slots import ERROR, OUTPUT
-from routilux.strategies import Decision, TryAgain, Verdict, decision_on, seconds_of
+from routilux.strategies import TryAgain, Verdict, seconds_of
 
 COMPLETED, YIELDED = ActivationStatus.COMPLETED, ActivationStatus.YIELDED
 PLAINLY, PARTLY = COMPLETED.value, YIELDED.value
@@ -71,15 +72,10 @@ class Machine:
         self.running: dict[int, Activation] = {}
         """What a driver has taken and not yet answered."""
         self.queues = self.delivery.queues
-        self.suspended = self.queues[plan.mode].suspended
+        self.admission = Admission(plan, self.queues, self.timers, permits)
+        self.suspended = self.admission.home.suspended
         """The open generators of the job's own mode that nobody is asking for a value now: a heap, youngest first."""
-        self.lanes: dict[str, Lane] = {
-            routine_id: Lane(limit, needs, permits) for routine_id, (limit, needs) in plan.limits.items()
-        }
-        self._mixed = len(self.queues) > 1 or bool(self.lanes)
-        """Whether there is more to look at than what is ready in one mode."""
-        self._crashes: dict[int, int] = {}
-        """By activation: how often its worker died."""
+        self._failures = Failures(origin.job_id, settings.error_strategy)
         self.given_up: list[Activation] = []
         """Attempts that run although nobody wants their outcome, for whoever runs them to stop and take out."""
         self.started = False
@@ -123,13 +119,13 @@ class Machine:
         while not (self.done or self.paused or self.end is not None):
             unread = len(self.delivery.left) if self.streaming else 0
             activation = None
-            if suspended and self.pending + unread < self.window:
+            if suspended and self.admission.pending + unread < self.window:
                 activation = heapq.heappop(suspended)[1]
             elif ready:
                 if unread >= self.window:
                     return None
                 activation = ready.popleft()
-                if activation[1].limited and not self._enter(activation, moment):
+                if activation[1].limited and not self.admission.enter(activation, moment):
                     continue
             if activation is not None:
                 self.running[activation[0]] = activation
@@ -143,32 +139,11 @@ class Machine:
                 return None
         return None
 
-    @property
-    def pending(self) -> int:
-        """How many activations are ready, in whatever mode, or wait for a limit."""
-        if not self._mixed:
-            return len(self.ready)
-        held = sum(len(lane.waiting) for lane in self.lanes.values())
-        return held + sum(len(queue.ready) for queue in self.queues.values())
-
-    @property
-    def could_start(self) -> bool:
-        """Whether anything is ready, or waits only for somebody to ask or to give way."""
-        if not self._mixed:
-            return bool(self.ready or self.suspended)
-        return any(self.queues.values()) or any(lane.waiting for lane in self.lanes.values())
-
-    def offer(self) -> None:
-        """Something was given back that jobs share: who waits for it may try again."""
-        for lane in self.lanes.values():
-            if lane.blocked:
-                self._offer(lane)
-
     def rest(self, moment: int) -> None:
         """If nothing can run, hands over what was only waiting for that, or finishes the job."""
         if not self.started:
             return
-        while not (self.running or self.could_start or self.timers.retries or self.done or self.paused):
+        while not (self.running or self.admission or self.timers.retries or self.done or self.paused):
             if self.end is None and self.delivery.flush_one(moment):
                 self._after_delivery(moment)
                 continue
@@ -247,7 +222,7 @@ class Machine:
         if station.on_cycle:
             self.delivery.admit(again)
         else:
-            heapq.heappush(self.queues[station.mode].suspended, (-number, again))
+            self.admission.suspend(again)
 
     def failed(
         self,
@@ -263,12 +238,12 @@ class Machine:
         if isinstance(error, StopIteration):
             error = stop_iteration(self.plan.flow_id, station, error)
         failure = failure_of(activation, error, frames)
-        decision = self._decision_on(failure, station)
+        decision = self._failures.decide(failure, station)
         if isinstance(decision, TryAgain):
             self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
             without_traceback(error)
             if station.limited:
-                self._leave(activation)
+                self.admission.leave(activation)
             due = ended + decision.delay_ns
             again = (number, station, arguments, cause, due, attempt + 1, place)
             if due > ended:
@@ -300,7 +275,7 @@ class Machine:
                 self.delivery.flush(subject[0], moment)
                 self._after_delivery(moment)
             elif alarm is Alarm.LIMIT:
-                self._offer(subject)
+                self.admission.offer(subject)
             elif alarm is Alarm.TIMEOUT:
                 del self.running[subject[0]]
                 self.given_up.append(subject)
@@ -345,48 +320,12 @@ class Machine:
     def _conclude(self, activation: Activation, moment: int) -> None:
         """An activation has ended for good: gives back its lane, and leaves its scope."""
         station = activation[1]
-        if self._crashes:
-            self._crashes.pop(activation[0], None)
+        self._failures.forget(activation[0])
         if station.limited and activation[2] is not NEVER_BEGAN:
-            self._leave(activation)
+            self.admission.leave(activation)
         if activation[6] is not None or station.is_generator:
             self.fan_outs.conclude(activation, moment)
             self._after_delivery(moment)
-
-    def _decision_on(self, failure: Failure, station: Station) -> Decision:
-        """What becomes of a failed attempt; attempts whose workers died are counted apart from those that failed."""
-        number, error = failure.activation_id, failure.error
-        again = failure.kind is not FailureKind.INPUT
-        if isinstance(error, WorkerLostError):
-            crashes = self._crashes[number] = self._crashes.get(number, 0) + 1
-            if crashes <= station.crash_retries:
-                return TryAgain(0)
-            again = False
-        attempt = failure.attempt - self._crashes.get(number, 0)
-        seed = f"{self._job_id}/{number}"
-        return decision_on(error, attempt, seed, station.strategy, self.settings.error_strategy, again=again)
-
-    def _enter(self, activation: Activation, moment: int) -> bool:
-        """Whether an activation of a limited routine may begin; else it waits in its lane."""
-        lane = self.lanes[activation[1].routine_id]
-        due = lane.enter(activation, moment)
-        if due is None:
-            self._offer(lane)
-        elif due:
-            self.timers.set(due, Alarm.LIMIT, lane)
-        return due is None
-
-    def _leave(self, activation: Activation) -> None:
-        """An activation of a limited routine gives its place to whoever waits."""
-        lane = self.lanes[activation[1].routine_id]
-        lane.leave(activation)
-        self._offer(lane)
-
-    def _offer(self, lane: Lane) -> None:
-        """Makes the first that waits in a lane ready, before all others, to try again."""
-        activation = lane.offer()
-        if activation is not None:
-            self.queues[activation[1].mode].ready.appendleft(activation)
 
     def _after_delivery(self, moment: int) -> None:
         """Turns what went wrong on the way into failures, and sets the timers of new batches."""
@@ -417,8 +356,7 @@ class Machine:
         self.end = end
         self.cause_of_end = error
         self.delivery.drop()
-        for lane in self.lanes.values():
-            lane.waiting.clear()
+        self.admission.drop()
         self.timers.clear(Alarm.TIMEOUT)
         if not self.running:
             self.done = True

@@ -25,7 +25,7 @@ def apply(machine: Machine, fact: Fact) -> None:
         case Resumed():
             machine.paused = False
         case Freed():
-            machine.offer()
+            machine.admission.offer_all()
         case _:
             machine.cancel(fact.reason)
     machine.rest(fact.moment)

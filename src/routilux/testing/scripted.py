@@ -44,9 +44,9 @@ class ScriptedRun(Steering):
         workers: int = 4,
         **settings: Unpack[SettingArguments],
     ) -> None:
-        updated = flow.settings.updated(settings)
-        planned = flow._plan(entry, {} if entry_params is None else entry_params, ExecutionMode.SEQUENTIAL)
-        course, first, history = flow._new_course(planned, updated, workers, 2 * workers)
+        launch = flow._launch
+        planned = launch.plan(entry, entry_params, {**settings, "execution_mode": ExecutionMode.SEQUENTIAL})
+        course, first, history = launch.new_course(planned, workers, 2 * workers)
         self.course = course
         self._workers = workers
         self._awaiting = Awaiting(f"routilux-{flow.flow_id}-loop")
@@ -54,7 +54,7 @@ class ScriptedRun(Steering):
         self._flow = flow
         self.facts: list[Fact] = []
         """Everything that happened, in order; `replay` does it again."""
-        self.job = flow._new_job(course, self, history)
+        self.job = launch.new_job(course, self, history)
         self._clock = flow._clock
         self._choose = choose or random.Random(seed).randrange
         self._invoker = Invoker(flow.flow_id, course.origin.job_id, course.states, course.is_over, self._awaiting)
