@@ -17,6 +17,7 @@ from routilux.flow import FlowDefinition
 from routilux.job import Job
 from routilux.launch import OWN_ENGINE, Launch, Planned, Prepared
 from routilux.many import MAX_JOBS, run_many
+from routilux.modes import Mode
 from routilux.ports import Clock
 from routilux.settings import SettingArguments, Settings
 from routilux.stream import Stream
@@ -123,7 +124,7 @@ class Flow(FlowDefinition):
         if max_jobs is not None and (type(max_jobs) is not int or max_jobs < 1):
             raise SettingError(f"max_jobs must be a whole number from 1, or None, not {max_jobs!r}.")
 
-        def prepare(one: Mapping[str, Any], engine: Engine | None) -> Prepared:
+        def prepare(one: Mapping[str, Any], engine: Engine | None) -> Prepared[Mode]:
             return self._launch.prepare(self._launch.plan(entry, one, settings), own=False, engine=engine)
 
         new_engine = self._launch.engine_for_many(self.settings.updated(settings), own=_wants_own(settings))
@@ -178,7 +179,7 @@ class Flow(FlowDefinition):
 
     def _prepare(
         self, entry: str, params: Mapping[str, Any] | None, settings: SettingArguments, *, streaming: bool = False
-    ) -> Prepared:
+    ) -> Prepared[Mode]:
         planned: Planned = self._launch.plan(entry, params, settings)
         return self._launch.prepare(planned, own=_wants_own(settings), streaming=streaming)
 
@@ -191,7 +192,7 @@ def _wants_own(settings: SettingArguments) -> bool:
     return not OWN_ENGINE.isdisjoint(settings)
 
 
-def _answered(prepared: Prepared) -> Job:
+def _answered(prepared: Prepared[Mode]) -> Job:
     """A finished job; what is meant to end the program, and was raised in a handler, is raised here."""
     end = prepared.mode.course.machine.cause_of_end
     if end is not None and not isinstance(end, Exception):

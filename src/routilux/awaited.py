@@ -8,7 +8,6 @@ from routilux.course import Course
 from routilux.crew import Crew
 from routilux.drivers.port import Seat
 from routilux.engine import Engine
-from routilux.execution_mode import ExecutionMode
 from routilux.facts import Started
 from routilux.modes import INTERRUPT_GRACE, EngineMode
 from routilux.ports import Alarms, Clock
@@ -101,7 +100,7 @@ async def run(mode: EngineMode, first: Started) -> None:
 async def close(engine: Engine | None) -> None:
     """Ends the workers of an engine without keeping the event loop."""
     if engine is not None:
-        if engine.modes <= {ExecutionMode.ASYNCIO}:
+        if engine.crew.only_coroutines:
             engine.close()
         else:
             await asyncio.to_thread(engine.close)

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 from routilux.facts import Failure, FailureKind, JobStatus, Origin, Record, frames_of, taken_out
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import Machine
-from routilux.ports import Permits
+from routilux.permits import Permits
 
 Reader: TypeAlias = Callable[[Sequence[Record], Sequence[Record]], None]
 """Is shown each record once, oldest first, and those that did not simply complete once more by themselves."""

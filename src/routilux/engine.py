@@ -18,66 +18,36 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from routilux.course import BATCH
+from routilux.crew import Crew
 from routilux.drivers.port import Driver, Following, LocalDriver, LocalHost, Seat, Stopping
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, Rang, Settled, Started
 from routilux.machine.delivery import Activation
 from routilux.machine.step import apply
 from routilux.ports import Alarms, Clock
-from routilux.execution_mode import ExecutionMode
 from routilux.slots import OUTPUT
 
 
 class Engine(LocalHost):
     """Runs any number of jobs on one set of drivers, each job in its turn."""
 
-    def __init__(
-        self,
-        new_driver: Callable[[ExecutionMode, LocalHost], Driver],
-        new_alarms: Callable[[Engine], Alarms[Seat]],
-        clock: Clock,
-    ) -> None:
-        """`new_driver` makes the driver of a mode when a job first needs it; `new_alarms` what waits for moments."""
-        self._new_driver = new_driver
+    def __init__(self, crew: Crew, new_alarms: Callable[[Engine], Alarms[Seat]], clock: Clock) -> None:
+        """`new_alarms` makes what waits for moments."""
+        self.crew = crew
         self._clock = clock
-        self._drivers: dict[ExecutionMode, Driver] = {}
         self._inbox: deque[tuple[Seat | None, Fact | int, LocalDriver | None]] = deque()
         """What happened: by job, and whose worker has answered. 0: just look; a number without a job: so many workers
         more or fewer."""
         self._turn = threading.Lock()
         self._seats: dict[Seat, None] = {}
-        self._turns: dict[ExecutionMode, deque[Seat]] = {}
+        self._turns: dict[ExecutionMode, deque[Seat]] = {mode: deque() for mode in ExecutionMode}
         """By mode: the jobs that may have something to start, each in its turn."""
         self.alarms = new_alarms(self)
-
-    def equip(self, modes: Iterable[ExecutionMode]) -> None:
-        """Sees to it that there is a driver for each of these modes."""
-        for mode in modes:
-            if mode not in self._drivers:
-                self._drivers[mode] = self._new_driver(mode, self)
-                self._turns[mode] = deque()
-
-    def workers(self, mode: ExecutionMode) -> int:
-        """How many handlers run at once in a mode."""
-        return self._drivers[mode].workers
-
-    @property
-    def modes(self) -> set[ExecutionMode]:
-        """The modes that there is a driver for."""
-        return set(self._drivers)
-
-    @property
-    def loops(self) -> set[int | None]:
-        """The threads whose event loops handlers run on."""
-        return {driver.ident for driver in self._drivers.values() if driver.ident is not None}
-
-    def window(self, modes: Iterable[ExecutionMode]) -> int:
-        """How many activations that are ready are enough for a job that needs these modes."""
-        return sum(self._drivers[mode].window for mode in modes)
 
     def post(self, seat: Seat, fact: Fact) -> None:
         """Tells a job something, from any thread."""
@@ -132,8 +102,7 @@ class Engine(LocalHost):
     def close(self, *, wait: bool = True) -> None:
         """Ends the workers and whatever waits for moments; not for a worker to call."""
         self.alarms.close()
-        for driver in self._drivers.values():
-            driver.close(wait=wait)
+        self.crew.close(wait=wait)
 
     def _go_on(
         self,
@@ -161,7 +130,7 @@ class Engine(LocalHost):
                 (machine.ready or machine.suspended)
                 and not self._inbox
                 and len(self._seats) == 1
-                and len(self._drivers) == 1
+                and len(self.crew) == 1
                 and not machine.timers.heap
             ):
                 following = machine.take(ended)
@@ -213,7 +182,7 @@ class Engine(LocalHost):
                 continue
             if isinstance(fact, Started):
                 self._seats[seat] = None
-                seat.elastic = any(self._drivers[mode].elastic for mode in seat.course.machine.plan.modes)
+                seat.elastic = any(self.crew[mode].elastic for mode in seat.course.machine.plan.modes)
             if driver is not None and isinstance(fact, Settled):
                 driver.release(seat, fact)
             apply(seat.course.machine, fact)
@@ -227,13 +196,13 @@ class Engine(LocalHost):
         """Starts what may start, driver by driver and job by job; the first for `keep` is given to the caller."""
         kept: Following = None
         moment = self._clock.now()
-        for driver in self._drivers.values():
+        for driver in self.crew:
             turns = self._turns[driver.mode]
             while turns and driver.free > 0:
                 seat = turns.popleft()
                 machine = seat.course.machine
                 if seat.elastic:
-                    machine.window = machine.settings.max_pending or self.window(machine.plan.modes)
+                    machine.window = machine.settings.max_pending or self.crew.window(machine.plan.modes)
                 activation = machine.take(moment, driver.mode)
                 if activation is None:
                     seat.queued.discard(driver.mode)
@@ -271,7 +240,7 @@ class Engine(LocalHost):
                 seat.told = True
                 self._seats.pop(seat, None)
                 for mode in machine.plan.modes:
-                    self._drivers[mode].forget(seat)
+                    self.crew[mode].forget(seat)
                 finished.append(seat)
             return
         if machine.delivery.fired != fired:
@@ -295,7 +264,7 @@ class Engine(LocalHost):
         while given_up:
             activation = given_up.pop()
             number, attempt = activation[0], activation[5]
-            driver = self._drivers[activation[1].mode]
+            driver = self.crew[activation[1].mode]
             timed_out = seat.course.machine.running.get(number) is not activation
             if not (timed_out or driver.abilities.stops):
                 continue

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from routilux.attendant import Attendant
 from routilux.checks import Receiver, entry_receiver
@@ -20,8 +20,9 @@ from routilux.facts import Freed, Origin, Started
 from routilux.flow import FlowDefinition
 from routilux.job import Job, report_stranded
 from routilux.limits import Limits
+from routilux.machine.compile import compile_plan
 from routilux.machine.machine import Machine
-from routilux.machine.plan import Plan, compile_plan
+from routilux.machine.plan import Plan
 from routilux.modes import EngineMode, Mode, SequentialMode
 from routilux.ports import Clock, Steering
 from routilux.settings import SettingArguments, Settings
@@ -40,11 +41,14 @@ class Planned(NamedTuple):
     settings: Settings
 
 
-class Prepared(NamedTuple):
+AnyMode_co = TypeVar("AnyMode_co", bound=Mode, covariant=True)
+
+
+class Prepared(NamedTuple, Generic[AnyMode_co]):
     """A job that has not begun, what is to run it, and the fact with which it begins."""
 
     job: Job
-    mode: Mode
+    mode: AnyMode_co
     first: Started
 
 
@@ -84,17 +88,19 @@ class Launch:
             known = self._plans[key] = self._flow.version, plan, receive
         return Planned(known[1], known[2](params), settings)
 
-    def prepare(self, planned: Planned, *, own: bool, streaming: bool = False, engine: Engine | None = None) -> Prepared:
-        """A job in the thread of whoever asks, or on an engine: the given one, that of the block, or with `own` a new one."""
+    def prepare(
+        self, planned: Planned, *, own: bool, streaming: bool = False, engine: Engine | None = None
+    ) -> Prepared[Mode]:
+        """A job in the thread of whoever asks, or on an engine: the given one, that of the block, or (`own`) its own."""
         if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
             course, first, history = self.new_course(planned, 1, 1, streaming=streaming)
-            mode = SequentialMode(course, self._invoker(course), self._clock)
+            mode: Mode = SequentialMode(course, self._invoker(course), self._clock)
             return Prepared(self.new_job(course, mode, history), mode, first)
         shared = engine or (None if own else self._engine)
         used = shared or self.new_engine(planned.settings)
         return self._on_engine(used, planned, own=shared is None, streaming=streaming)
 
-    def prepare_awaited(self, planned: Planned, *, own: bool, streaming: bool = False) -> Prepared:
+    def prepare_awaited(self, planned: Planned, *, own: bool, streaming: bool = False) -> Prepared[EngineMode]:
         """A job to be awaited in the event loop that runs."""
         shared = None if own else self._engine
         if ExecutionMode.ASYNCIO in planned.plan.modes and self._loop_ident != threading.get_ident():
@@ -167,10 +173,11 @@ class Launch:
                 f"Flow {self._flow.flow_id!r} is open already; a `with` block cannot be nested in itself."
             )
 
-    def _on_engine(self, engine: Engine, planned: Planned, *, own: bool, streaming: bool) -> Prepared:
+    def _on_engine(self, engine: Engine, planned: Planned, *, own: bool, streaming: bool) -> Prepared[EngineMode]:
         modes = planned.plan.modes
-        engine.equip(modes)
-        workers, window = sum(map(engine.workers, modes)), planned.settings.max_pending or engine.window(modes)
+        crew = engine.crew
+        crew.equip(modes, engine)
+        workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
         course, first, history = self.new_course(planned, workers, window, streaming=streaming)
         mode = EngineMode(course, self._invoker(course), self._clock, engine, own_engine=own)
         return Prepared(self.new_job(course, mode, history), mode, first)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from routilux.errors import SettingError
-from routilux.ports import Permits
+from routilux.permits import Permits
 from routilux.rates import Rate, rate_of
 
 
@@ -71,7 +71,7 @@ class Limits:
             elif type(limit) is int and limit >= 1:
                 self._counts[name] = _Count(limit)
             else:
-                raise SettingError(f'limits: {name!r} must be a whole number from 1 or a rate as "10/s", not {limit!r}.')
+                raise SettingError(f'limits: {name!r} must be a number from 1, or a rate as "10/s", not {limit!r}.')
 
     @property
     def names(self) -> list[str]:

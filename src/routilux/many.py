@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from typing import Any
 
-from routilux.course import Course
 from routilux.engine import Engine
 from routilux.job import Job
 from routilux.launch import Prepared
+from routilux.modes import Mode
 
 MAX_JOBS = 32
 """How many are under way, or finished and not yet taken, where nobody says it."""
 
 
 def run_many(
-    prepare: Callable[[Mapping[str, Any], Engine | None], Prepared],
+    prepare: Callable[[Mapping[str, Any], Engine | None], Prepared[Mode]],
     params: Iterable[Mapping[str, Any]],
     max_jobs: int,
     new_engine: Callable[[], Engine] | None,
@@ -36,7 +35,7 @@ def run_many(
             while len(under_way) < max_jobs and (one := next(coming, None)) is not None:
                 job, mode, first = prepare(one, engine)
                 under_way[job.job_id] = job
-                mode.course.when_finished.append(partial(_put, over, job))
+                mode.course.when_finished.append(lambda _, job=job: over.put(job))  # type: ignore[misc]
                 mode.run_beside(first)
             if not under_way:
                 return
@@ -50,7 +49,3 @@ def run_many(
             job.wait()
         if engine is not None:
             engine.close()
-
-
-def _put(over: queue.SimpleQueue[Job], job: Job, course: Course) -> None:
-    over.put(job)

@@ -14,10 +14,10 @@ from routilux.drivers.sequential import SequentialDriver
 from routilux.drivers.threads import Worker
 from routilux.engine import Engine
 from routilux.errors import SelfWaitError
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Cancelled, Fact, Started
 from routilux.machine.step import apply
 from routilux.ports import Clock, Steering
-from routilux.execution_mode import ExecutionMode
 
 INTERRUPT_GRACE = 5.0
 """Seconds that an interrupted `execute` waits for handlers that still run before it raises."""
@@ -149,7 +149,7 @@ class EngineMode(Mode):
         self._unread = threading.Event()
 
     def workers(self, mode: ExecutionMode) -> int:
-        return self._engine.workers(mode)
+        return self._engine.crew.workers(mode)
 
     def execute(self, first: Started) -> None:
         try:
@@ -215,10 +215,10 @@ class EngineMode(Mode):
 
     def _refuse_self_wait(self) -> None:
         super()._refuse_self_wait()
-        if threading.get_ident() in self._engine.loops and not self.course.finished.is_set():
+        if threading.get_ident() in self._engine.crew.loops and not self.course.finished.is_set():
             raise SelfWaitError(
-                f"Flow {self.course.origin.flow_id!r}: a coroutine waits for a job whose handlers need the event loop that "
-                "it blocks. Await it instead: execute_async(...), or job.wait_async()."
+                f"Flow {self.course.origin.flow_id!r}: a coroutine waits for a job whose handlers need the event loop "
+                "that it blocks. Await it instead: execute_async(...), or job.wait_async()."
             )
 
     def _close_later(self, *, keep_program: bool) -> None:

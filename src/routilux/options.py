@@ -7,8 +7,8 @@ from dataclasses import dataclass, fields
 from typing import TypedDict
 
 from routilux.errors import SettingError, nearest
-from routilux.rates import rate_of
 from routilux.execution_mode import ExecutionMode, mode_named
+from routilux.rates import rate_of
 from routilux.strategies import ErrorStrategy, Retry, RetryOn, Seconds, seconds_of
 
 

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from routilux.execution_mode import ExecutionMode
 from routilux.firing import Batch, Collect
 from routilux.machine.gates import Gate
 from routilux.machine.machine import Machine
 from routilux.machine.stranded import missing_partners
-from routilux.execution_mode import ExecutionMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from routilux.checks import entry_receiver
 from routilux.facts import Cancelled, Origin, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.flow import FlowDefinition
 from routilux.limits import Limits
+from routilux.machine.compile import compile_plan
 from routilux.machine.machine import Machine
-from routilux.machine.plan import compile_plan
 from routilux.machine.step import apply
 from routilux.settings import Settings
 
@@ -28,7 +28,9 @@ class Play:
         messages = entry_receiver(flow, entry, params or {})(params or {})
         plan = compile_plan(flow, entry, messages)
         permits = Limits(flow.limits).of_job("job")
-        self.machine = Machine(plan, Settings.of(settings), Origin("job", "flow", 0), window, permits, streaming=streaming)
+        self.machine = Machine(
+            plan, Settings.of(settings), Origin("job", "flow", 0), window, permits, streaming=streaming
+        )
         self.moment = 0
         self.post(Started(0, messages))
 

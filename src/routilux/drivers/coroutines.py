@@ -16,11 +16,11 @@ from typing import Any
 from routilux.drivers.port import Abilities, Following, LocalDriver, LocalHost, Seat, Stopping
 from routilux.drivers.steps import Steps
 from routilux.errors import HandlerCancelledError
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
 from routilux.ports import Clock
 from routilux.settings import Settings
-from routilux.execution_mode import ExecutionMode
 
 logger = logging.getLogger("routilux")
 

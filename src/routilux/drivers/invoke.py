@@ -153,10 +153,10 @@ class Invoker:
         failed = []
         while self._generators:
             identity, (generator, _) = self._generators.popitem()
-            if isinstance(generator, AsyncGeneratorType):
-                _, error = guarded(self._run_coroutine, _closed(generator))
-            else:
+            if isinstance(generator, Generator):
                 _, error = guarded(generator.close)
+            else:
+                _, error = guarded(self._run_coroutine, _closed(generator))
             if error is not None:
                 failed.append((identity, error))
         return failed

@@ -19,9 +19,9 @@ from typing import Any, TypeAlias
 
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
-from routilux.execution_mode import ExecutionMode
 
 
 class Seat:
@@ -94,8 +94,8 @@ class Driver(ABC):
     turn, so they must neither block nor call the host; they are not called after `close`.
 
     Obligations. An attempt's handler is called once for each `start`, in any order, at most `workers` at a time.
-    A handler's exception is an outcome, never raised here. A worker that dies takes nothing with it but the attempt that
-    it was running: that one is settled with a `WorkerLostError`, and what had certainly not begun is run elsewhere
+    A handler's exception is an outcome, never raised here. A worker that dies takes nothing with it but the attempt
+    that it was running: that one is settled with a `WorkerLostError`, and what had certainly not begun is run elsewhere
     without anybody noticing. Moments in an outcome are those of the clock of this process, taken where the handler
     ran as far as that can be said in them. A routine that keeps state finds in its context what the last
     activation left (`seat.course.states`), wherever it ran.
@@ -135,12 +135,12 @@ class Driver(ABC):
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         """Nobody wants the outcome of an attempt any more: it timed out, or its job is cancelled."""
 
-    def forget(self, seat: Seat) -> None:  # noqa: B027
+    def forget(self, seat: Seat) -> None:
         """A job is over: whatever is kept of it, as open generators, is closed."""
 
     @abstractmethod
     def close(self, *, wait: bool = True) -> None:
-        """Ends all workers; with `wait`, returns when they have ended. From any thread but a worker's, any number of times."""
+        """Ends all workers; with `wait`, returns when they have ended. From any thread but a worker's, also again."""
 
 
 class LocalDriver(Driver):
@@ -157,7 +157,7 @@ class LocalDriver(Driver):
     def release(self, seat: Seat, outcome: Settled | None) -> None:
         """An attempt has been settled, and its worker is free; without an outcome, one that needed no care."""
 
-    def change_capacity(self, change: int) -> None:  # noqa: B027
+    def change_capacity(self, change: int) -> None:
         """So many more workers, or fewer: a handler waits for another job meanwhile, or no longer does."""
 
 

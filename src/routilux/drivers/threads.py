@@ -8,10 +8,10 @@ import threading
 from typing import TypeAlias
 
 from routilux.drivers.port import Abilities, Following, LocalDriver, LocalHost, Seat, Stopping
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
 from routilux.ports import Clock
-from routilux.execution_mode import ExecutionMode
 
 Work: TypeAlias = tuple[Seat, Activation]
 Run: TypeAlias = tuple[str, int, int]
@@ -31,14 +31,11 @@ class Worker(threading.Thread):
 
     def run(self) -> None:
         """Runs work until it is told that there is no more."""
-        while (work := self._inbox.get()) is not None:
-            following: Following = work
+        while (following := self._inbox.get()) is not None:
             while following is not None:
-                seat = following[0]
-                self.busy_with = seat.course
-                following = seat.context.copy().run(self.driver.perform, *following, self)
+                self.busy_with = following[0].course
+                following = following[0].context.copy().run(self.driver.perform, *following, self)
             self.busy_with = None
-            del work, seat  # or an idle thread would keep the last job alive
 
 
 class ThreadDriver(LocalDriver):

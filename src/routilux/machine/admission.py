@@ -14,7 +14,7 @@ from routilux.machine.delivery import Activation, Queue
 from routilux.machine.lanes import Lane
 from routilux.machine.plan import Plan
 from routilux.machine.timers import Alarm, Timers
-from routilux.ports import Permits
+from routilux.permits import Permits
 
 
 class Admission:

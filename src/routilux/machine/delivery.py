@@ -10,12 +10,12 @@ from collections import deque
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.errors import ActivationLimitError, ParkedLimitError
+from routilux.execution_mode import ExecutionMode
 from routilux.firing import Collect, First
 from routilux.guard import guarded
 from routilux.machine.gates import BatchGate, CollectGate, Firing, FlushingGate, Gate, Message, make_gate
 from routilux.machine.plan import Plan, Station, Target
 from routilux.machine.scopes import Place, Scope, common, opened_by
-from routilux.execution_mode import ExecutionMode
 from routilux.slots import ERROR
 
 Activation: TypeAlias = tuple[

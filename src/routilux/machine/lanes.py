@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 
 from routilux.machine.delivery import Activation
-from routilux.ports import Permits
+from routilux.permits import Permits
 
 NO_LIMIT = 1 << 60
 
@@ -66,7 +66,7 @@ class Lane:
         return len(self._inside) >= self._limit
 
     def offer(self) -> Activation | None:
-        """The activation that waited first, to be made ready again; `None` if nobody waits, or one is offered already."""
+        """The activation that waited first, to be made ready again; `None` if nobody waits, or one is offered."""
         if not self.waiting or self.offered is not None or self.is_full:
             return None
         self.offered = self.waiting.popleft()

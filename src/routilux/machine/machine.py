@@ -22,11 +22,12 @@ from types import CoroutineType, GeneratorType
 from typing import Any
 
 from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin
 from routilux.firing import Batch
 from routilux.guard import text_of
-from routilux.machine.complaints import handler_timeout, is_mistake, job_timeout, mistake_in, stop_iteration
 from routilux.machine.admission import Admission
+from routilux.machine.complaints import handler_timeout, is_mistake, job_timeout, mistake_in, stop_iteration
 from routilux.machine.delivery import Activation, Delivery, Misfire
 from routilux.machine.failures import Failures
 from routilux.machine.fanouts import FanOuts
@@ -34,8 +35,7 @@ from routilux.machine.ledger import Ledger, failure_of, without_traceback
 from routilux.machine.plan import Plan
 from routilux.machine.stranded import stranded
 from routilux.machine.timers import Alarm, Timers
-from routilux.ports import Permits
-from routilux.execution_mode import ExecutionMode
+from routilux.permits import Permits
 from routilux.settings import Settings
 from routilux.slots import ERROR, OUTPUT
 from routilux.strategies import TryAgain, Verdict, seconds_of

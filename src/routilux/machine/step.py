@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from routilux.facts import Fact, Freed, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.execution_mode import ExecutionMode
+from routilux.facts import Fact, Freed, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.machine.machine import Machine
 
 
