@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 from routilux.course import Course
 from routilux.crew import Crew
@@ -57,11 +58,15 @@ class LoopFlag:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._ident = threading.get_ident()
         self._event = asyncio.Event()
 
     def set(self) -> None:
         """Lets the one who waits go on."""
-        self._loop.call_soon_threadsafe(self._event.set)
+        if threading.get_ident() == self._ident:
+            self._event.set()
+        else:
+            self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self) -> None:
         """Waits until it is set, and unsets it."""

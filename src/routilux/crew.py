@@ -93,7 +93,7 @@ class Awaiting:
 
     def __call__(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
-            self._loop = loaded("routilux.drivers.coroutines", "LoopThread")(self._name)
+            self._loop = loaded("routilux.drivers.loop_thread", "LoopThread")(self._name)
         return self._loop.run(coroutine)
 
     def close(self) -> None:

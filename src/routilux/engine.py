@@ -40,10 +40,11 @@ class Engine(LocalHost):
         """`new_alarms` makes what waits for moments."""
         self.crew = crew
         self._clock = clock
-        self._inbox: deque[tuple[Seat | None, Fact | int, LocalDriver | None]] = deque()
+        self.inbox: deque[tuple[Seat | None, Fact | int, LocalDriver | None]] = deque()
         """What happened: by job, and whose worker has answered. 0: just look; a number without a job: so many workers
         more or fewer."""
         self._turn = threading.Lock()
+        self._wake: Callable[[], None] = lambda: None
         self._seats: dict[Seat, None] = {}
         self._turns: dict[ExecutionMode, deque[Seat]] = {mode: deque() for mode in ExecutionMode}
         """By mode: the jobs that may have something to start, each in its turn."""
@@ -51,26 +52,26 @@ class Engine(LocalHost):
 
     def post(self, seat: Seat, fact: Fact) -> None:
         """Tells a job something, from any thread."""
-        self._inbox.append((seat, fact, None))
-        self._drain(None)
+        self.inbox.append((seat, fact, None))
+        self._attend()
 
     def look_again(self, seat: Seat | None = None) -> None:
         """The reader of a stream has made room, or a driver has."""
-        self._inbox.append((seat, 0, None))
-        self._drain(None)
+        self.inbox.append((seat, 0, None))
+        self._attend()
 
     def ring(self, seats: list[Seat]) -> None:
         """The moment came that these jobs wait for."""
         moment = self._clock.now()
-        self._inbox.extend((seat, Rang(moment), None) for seat in seats)
-        self._drain(None)
+        self.inbox.extend((seat, Rang(moment), None) for seat in seats)
+        self._attend()
 
     def settle(self, seat: Seat, outcomes: Sequence[Settled]) -> None:
-        self._inbox.extend((seat, outcome, None) for outcome in outcomes)
-        self._drain(None)
+        self.inbox.extend((seat, outcome, None) for outcome in outcomes)
+        self._attend()
 
     def settled(self, driver: LocalDriver, seat: Seat, outcome: Settled) -> Following:
-        self._inbox.append((seat, outcome, driver))
+        self.inbox.append((seat, outcome, driver))
         return self._drain(driver)
 
     def returned(
@@ -85,19 +86,49 @@ class Engine(LocalHost):
     ) -> Following:
         if self._turn.acquire(False):
             return self._go_on(driver, seat, activation, value, began, ended, worker)
-        self._inbox.append((seat, _settled(activation, value, began, ended, worker), driver))
+        self.inbox.append((seat, _settled(activation, value, began, ended, worker), driver))
+        return self._drain(driver)
+
+    def keep(self, seat: Seat, wake: Callable[[], None]) -> bool:
+        if not self.kept:
+            if not self.crew.only_coroutines or not self._turn.acquire(False):
+                return False
+            self._wake, self.kept = wake, True
+            if self.inbox:
+                wake()
+        return not (seat.course.machine.streaming or seat.course.machine.paused)
+
+    def look_at_all(self) -> None:
+        for seat in self._seats:
+            self.inbox.append((seat, 0, None))
+        self._drain(None)
+
+    def wants_attention(self, driver: LocalDriver, seat: Seat) -> bool:
+        machine = seat.course.machine
+        due = machine.timers.next_due
+        return (
+            bool(self.inbox)
+            or machine.paused
+            or (due is not None and (seat.alarm is None or due < seat.alarm))
+            or (bool(machine.suspended) and len(machine.ready) < machine.window)
+            or (driver.free <= 0 and len(self._seats) > 1)
+        )
+
+    def let_go(self, driver: LocalDriver, seat: Seat) -> Following:
+        driver.release(seat, None)
+        self.inbox.append((seat, 0, None))
         return self._drain(driver)
 
     @contextmanager
     def one_more_worker(self, driver: LocalDriver) -> Iterator[None]:
         """While a handler waits for another job, its worker does nothing: somebody else may take its place."""
-        self._inbox.append((None, 1, driver))
-        self._drain(None)
+        self.inbox.append((None, 1, driver))
+        self._attend()
         try:
             yield
         finally:
-            self._inbox.append((None, -1, driver))
-            self._drain(None)
+            self.inbox.append((None, -1, driver))
+            self._attend()
 
     def close(self, *, wait: bool = True) -> None:
         """Ends the workers and whatever waits for moments; not for a worker to call."""
@@ -128,7 +159,7 @@ class Engine(LocalHost):
                 apply(machine, _settled(activation, value, began, ended, worker))
             if (
                 (machine.ready or machine.suspended)
-                and not self._inbox
+                and not self.inbox
                 and len(self._seats) == 1
                 and len(self.crew) == 1
                 and not machine.timers.heap
@@ -143,32 +174,42 @@ class Engine(LocalHost):
                         seat.course.unread.set()
                     return seat, following
             driver.release(seat, None)
-            self._inbox.append((seat, 0, None))
+            self.inbox.append((seat, 0, None))
         finally:
             self._turn.release()
         return self._drain(driver)
 
+    def _attend(self) -> None:
+        """Something was told: it is heeded here and now, or by the loop that keeps the turn."""
+        if self.kept:
+            self._wake()
+        else:
+            self._drain(None)
+
     def _drain(self, keep: LocalDriver | None) -> Following:
         """Applies what is in the inbox, if nobody else does; gives what a worker of `keep` may go straight on with."""
         kept: Following = None
-        while self._inbox and self._turn.acquire(False):
+        while self.inbox and (self.kept or self._turn.acquire(False)):
             finished: list[Seat] = []
             try:
                 changed = self._apply_all()
+                self.kept = self.kept and self.crew.only_coroutines
                 for seat in changed:
                     self._queue_up(seat)
                 kept = self._start(keep if kept is None else None) or kept
                 for seat in changed:
                     self._look_after(seat, finished)
             finally:
-                self._turn.release()
+                self.kept = self.kept and bool(self._seats)
+                if not self.kept:
+                    self._turn.release()
             for seat in finished:
                 self._finish(seat)
         return kept
 
     def _apply_all(self) -> dict[Seat, None]:
         """Steps the machines by what happened; gives the jobs that it happened to."""
-        inbox = self._inbox
+        inbox = self.inbox
         changed: dict[Seat, None] = {}
         while inbox:
             seat, fact, driver = inbox.popleft()
@@ -228,7 +269,7 @@ class Engine(LocalHost):
             driver.start(seat, activation, skip)
         except RuntimeError as error:  # there is not one worker, and none can be had
             moment = self._clock.now()
-            self._inbox.append((seat, Settled(activation[0], activation[5], moment, moment, -1, (), error), None))
+            self.inbox.append((seat, Settled(activation[0], activation[5], moment, moment, -1, (), error), None))
 
     def _look_after(self, seat: Seat, finished: list[Seat]) -> None:
         """What else follows for a job: its end, its next alarm, its stream's reader."""
@@ -244,7 +285,7 @@ class Engine(LocalHost):
                 finished.append(seat)
             return
         if machine.delivery.fired != fired:
-            self._inbox.append((seat, 0, None))
+            self.inbox.append((seat, 0, None))
         if seat.course.unread is not None and machine.delivery.left:
             seat.course.unread.set()
         due = machine.timers.next_due
@@ -269,7 +310,7 @@ class Engine(LocalHost):
             if not (timed_out or driver.abilities.stops):
                 continue
             if driver.stop(seat, activation) in (Stopping.NEVER_STARTED, Stopping.STOPPED):
-                self._inbox.append((seat, Settled(number, attempt, moment, moment, -1, stopped=True), None))
+                self.inbox.append((seat, Settled(number, attempt, moment, moment, -1, stopped=True), None))
 
 
 def _settled(activation: Activation, value: Any, began: int, ended: int, worker: int) -> Settled:

@@ -67,17 +67,13 @@ class FlowDefinition:
         """What routines may share: by name how many at once, or a rate as "10/s"."""
         self._members: dict[str, Member] = {}
         self._connections: list[Connection] = []
-        self._version = 0
+        self.version = 0
+        """Counts the changes."""
 
     @property
     def routines(self) -> Mapping[str, Member]:
         """The routines by id, in the order in which they were added."""
         return dict(self._members)
-
-    @property
-    def version(self) -> int:
-        """Counts the changes."""
-        return self._version
 
     @property
     def connections(self) -> tuple[Connection, ...]:
@@ -107,7 +103,7 @@ class FlowDefinition:
                 "Give it one with define_slot(name, handler=...) in __init__."
             )
         self._members[identity] = Member(identity, definition, definition.options.updated(options))
-        self._version += 1
+        self.version += 1
         return identity
 
     @overload
@@ -147,7 +143,7 @@ class FlowDefinition:
             raise DefinitionError(f"Flow {self.flow_id!r}: {connection} is connected already.")
         self._check_types(connection, event, slot)
         self._connections.append(connection)
-        self._version += 1
+        self.version += 1
 
     def chain(self, *steps: str | RoutineLike) -> None:
         """Connects routines one after another, each with the next as `connect` does."""

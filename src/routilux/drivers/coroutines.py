@@ -2,6 +2,10 @@
 
 As many runners as there are attempts under way, each a task: it awaits a handler, settles what came of it, and goes
 straight on with what follows, as a worker thread does. The loop is the caller's, or one on a thread of its own.
+
+Where coroutines are all there is, the loop keeps the engine's turn: as only one of its tasks runs at a time, nothing
+but the machine stands between two handlers. A runner cannot know whether a handler will wait, so before it begins one
+while others are ready, it has the loop see to those as soon as it can.
 """
 
 from __future__ import annotations
@@ -10,9 +14,10 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Coroutine
 from typing import Any
 
+from routilux.course import BATCH
+from routilux.drivers.loop_thread import LoopThread
 from routilux.drivers.port import Abilities, Following, LocalDriver, LocalHost, Seat, Stopping
 from routilux.drivers.steps import Steps
 from routilux.errors import HandlerCancelledError
@@ -29,10 +34,6 @@ WORKERS = 1000
 
 SLICE_NS = 10_000_000
 """After so long a runner that never waits lets others have the loop."""
-
-GRACE = 5.0
-"""Seconds that handlers which were cancelled may take to end when their loop closes."""
-
 
 def new_driver(
     host: LocalHost, clock: Clock, settings: Settings, name: str, loop: asyncio.AbstractEventLoop | None
@@ -52,61 +53,7 @@ class Runner:
         self.task: asyncio.Task[None] | None = None
         self.begun = False
         self.unwanted: Activation | None = None
-        """The attempt that it was cancelled for."""
-
-
-class LoopThread:
-    """An event loop on a thread of its own, which starts when it is first needed."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop:
-        """The loop; it runs."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True)
-            self._thread.start()
-        return self._loop
-
-    @property
-    def ident(self) -> int | None:
-        """The identity of its thread."""
-        return None if self._thread is None else self._thread.ident
-
-    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
-        """Runs a coroutine to its end while the calling thread waits."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self.loop)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            future.cancel()
-            raise
-
-    def close(self, *, wait: bool = True) -> None:
-        """Ends the loop, and its thread."""
-        if self._loop is not None and self._thread is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            if wait and self._thread is not threading.current_thread():
-                self._thread.join()
-
-    @staticmethod
-    def _run(loop: asyncio.AbstractEventLoop) -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-            tasks = asyncio.all_tasks(loop)
-            for task in tasks:
-                task.cancel()
-            if tasks:
-                loop.run_until_complete(asyncio.wait(tasks, timeout=GRACE))
-            loop.run_until_complete(loop.shutdown_asyncgens())
-        finally:
-            asyncio.set_event_loop(None)
-            loop.close()
+        """The attempt that it is cancelled for."""
 
 
 class AsyncioDriver(LocalDriver):
@@ -132,8 +79,10 @@ class AsyncioDriver(LocalDriver):
         self.ident = None if loop is None else threading.get_ident()
         self._busy = 0
         self._starting: deque[tuple[Seat, Activation]] = deque()
-        self._unwanted: deque[tuple[Seat, Activation]] = deque()
+        self._unwanted: deque[Activation] = deque()
         self._runners: set[Runner] = set()
+        self._relieving = False
+        """Whether somebody will see to what is ready as soon as the runner that is at it waits."""
 
     @property
     def workers(self) -> int:
@@ -145,11 +94,12 @@ class AsyncioDriver(LocalDriver):
 
     def start(self, seat: Seat, activation: Activation, skip: int = 0) -> None:
         self._busy += 1
-        self._starting.append((seat, activation))
         if threading.get_ident() == self.ident:
-            self._spawn()
-        elif len(self._starting) == 1:
-            self._there().call_soon_threadsafe(self._spawn)
+            self._spawn(seat, activation)
+            return
+        self._starting.append((seat, activation))
+        if len(self._starting) == 1:
+            self._there().call_soon_threadsafe(self._spawn_all)
 
     def claim(self) -> None:
         self._busy += 1
@@ -158,7 +108,7 @@ class AsyncioDriver(LocalDriver):
         self._busy -= 1
 
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
-        self._unwanted.append((seat, activation))
+        self._unwanted.append(activation)
         if len(self._unwanted) == 1:
             self._there().call_soon_threadsafe(self._cancel)
         return Stopping.ASKED
@@ -178,64 +128,99 @@ class AsyncioDriver(LocalDriver):
             self.ident = self._own.ident
         return self._loop
 
-    def _spawn(self) -> None:
-        """On the loop: gives each attempt that was started a task."""
-        loop = self._there()
+    def _wake(self) -> None:
+        """Has the loop look at what was told."""
+        self._there().call_soon_threadsafe(self._host.look_at_all)
+
+    def _spawn(self, seat: Seat, activation: Activation) -> None:
+        """On the loop: gives an attempt a task."""
+        runner = Runner(seat, activation)
+        self._runners.add(runner)
+        steps = Steps(self._run(runner), runner, self._clock)
+        runner.task = self._there().create_task(steps, context=seat.context.copy())
+
+    def _spawn_all(self) -> None:
+        """On the loop: gives each attempt that was started elsewhere a task."""
         while self._starting:
-            seat, activation = self._starting.popleft()
-            runner = Runner(seat, activation)
-            steps = Steps(self._run(runner), runner, self._clock)
-            runner.task = loop.create_task(steps, context=seat.context.copy())
-            self._runners.add(runner)
+            self._spawn(*self._starting.popleft())
 
     def _cancel(self) -> None:
         """On the loop: cancels the tasks whose attempts nobody wants any more."""
-        at = {(id(runner.seat), runner.activation[0], runner.activation[5]): runner for runner in self._runners}
+        at = {id(runner.activation): runner for runner in self._runners}
         while self._unwanted:
-            seat, activation = self._unwanted.popleft()
-            runner = at.get((id(seat), activation[0], activation[5]))
-            if runner is not None and runner.unwanted is None:
-                runner.unwanted = runner.activation
-                if runner.begun and runner.task is not None:
+            activation = self._unwanted.popleft()
+            runner = at.get(id(activation))
+            if runner is not None and runner.task is not None and runner.unwanted is None:
+                runner.unwanted = activation
+                if runner.begun:
                     runner.task.cancel()
+
+    def _relieve(self) -> None:
+        """On the loop, when a runner waits or is done: starts what it left."""
+        self._relieving = False
+        self._host.look_at_all()
 
     async def _run(self, runner: Runner) -> None:
         """Awaits handlers, one after another, for as long as one follows directly on the other."""
-        host, now, seat = self._host, self._clock.now, runner.seat
-        runner.begun = True
-        slice_end = now() + SLICE_NS
+        seat, runner.begun = runner.seat, True
         following: Following = (seat, runner.activation)
         try:
             while following is not None and following[0] is seat:
                 runner.activation = activation = following[1]
-                station = activation[1]
-                if station.plain and runner.unwanted is None:
-                    began = now()
-                    try:
-                        value = station.call(*activation[2])
-                        if station.is_async:
-                            value = await value
-                    except BaseException as error:
-                        outcome = self._raised(runner, error, began)
-                    else:
-                        ended = now()
-                        following = host.returned(self, seat, activation, value, began, ended, 0)
-                        if ended > slice_end and following is not None:
-                            await self._pause(runner, following)
-                            slice_end = now() + SLICE_NS
-                        continue
+                if activation[1].plain and runner.unwanted is None and self._host.keep(seat, self._wake):
+                    following = await self._burst(runner)
                 else:
-                    outcome = await self._invoke(runner)
-                following = host.settled(self, seat, outcome)
+                    following = self._host.settled(self, seat, await self._invoke(runner))
+                if following is not None:
+                    runner.activation = following[1]
+                    await self._pause(runner)
         finally:
             self._runners.discard(runner)
         if following is not None:
-            self._starting.append(following)
-            self._spawn()
+            self._spawn(*following)
 
-    async def _pause(self, runner: Runner, following: tuple[Seat, Activation]) -> None:
+    async def _burst(self, runner: Runner) -> Following:
+        """With the turn kept by the loop: awaits plain handlers one after another, while nothing else wants attention.
+
+        The hot path: what it does for one activation is all that stands between two handlers.
+        """
+        seat, host, now = runner.seat, self._host, self._clock.now
+        machine, activation = seat.course.machine, runner.activation
+        running, ready, settled, timers = machine.running, machine.ready, machine.settled, machine.timers.heap
+        slice_end = 0
+        while True:
+            station = activation[1]
+            began = now()
+            slice_end = slice_end or began + SLICE_NS
+            try:
+                value = station.call(*activation[2])
+                if station.is_async:
+                    value = await value
+            except BaseException as error:
+                return host.settled(self, seat, self._raised(runner, error, began))
+            ended = now()
+            if not host.kept or machine.end is not None:
+                return host.returned(self, seat, activation, value, began, ended, 0)
+            del running[activation[0]]
+            settled(activation, value, began, ended)
+            unusual = host.inbox or timers or machine.suspended or machine.paused or self._busy >= self._capacity
+            if not ready and running and not unusual:
+                self._busy -= 1
+                if len(machine.ledger.records) >= BATCH:
+                    seat.course.read()
+                return None
+            if not ready or ended > slice_end or not ready[0][1].plain:
+                return host.let_go(self, seat)
+            if unusual and host.wants_attention(self, seat):
+                return host.let_go(self, seat)
+            runner.activation = activation = ready.popleft()
+            running[activation[0]] = activation
+            if ready and not self._relieving:
+                self._relieving = True
+                self._there().call_soon(self._relieve)
+
+    async def _pause(self, runner: Runner) -> None:
         """Lets others have the loop; a cancellation that comes meanwhile is for what follows."""
-        runner.activation = following[1]
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
@@ -244,7 +229,7 @@ class AsyncioDriver(LocalDriver):
             _uncancel(runner)
 
     async def _invoke(self, runner: Runner) -> Settled:
-        """Runs an activation that needs more than a call: a context, a generator, a limit, a timeout."""
+        """Awaits a handler that needs more than a call: a context, a generator, a limit, a timeout."""
         seat, activation, now = runner.seat, runner.activation, self._clock.now
         number, attempt, machine = activation[0], activation[5], seat.course.machine
         began = now()
@@ -262,20 +247,20 @@ class AsyncioDriver(LocalDriver):
 
     def _raised(self, runner: Runner, error: BaseException, began: int) -> Settled:
         """The fact that a handler raised, or that it was cancelled because nobody wanted its outcome."""
-        number, attempt, ended = runner.activation[0], runner.activation[5], self._clock.now()
+        activation, ended = runner.activation, self._clock.now()
+        number, attempt = activation[0], activation[5]
+        unwanted, runner.unwanted = runner.unwanted, None
         if isinstance(error, asyncio.CancelledError):
-            if runner.unwanted is runner.activation:
+            if unwanted is activation:
                 _uncancel(runner)
-                runner.unwanted = None
                 return Settled(number, attempt, began, ended, 0, stopped=True)
             cancelled = HandlerCancelledError(
-                f"Flow {runner.seat.course.origin.flow_id!r}, routine {runner.activation[1].routine_id!r}: its handler "
-                "was cancelled by something it awaits, or because its event loop ends. Catch CancelledError where that "
-                "is meant."
+                f"Flow {runner.seat.course.origin.flow_id!r}, routine {activation[1].routine_id!r}: its handler was "
+                "cancelled by something it awaits, or because its event loop ends. Catch CancelledError where that is "
+                "meant."
             )
             cancelled.__cause__ = error
-            return Settled(number, attempt, began, ended, 0, (), cancelled)
-        runner.unwanted = None
+            error = cancelled
         return Settled(number, attempt, began, ended, 0, (), error)
 
 
@@ -288,9 +273,9 @@ def _uncancel(runner: Runner) -> None:
 def _close_soon(generator: Any) -> None:
     """On the loop: closes an async generator; what that raises is logged, since its job is over."""
     task = asyncio.ensure_future(generator.aclose())
-    task.add_done_callback(_report)
+    task.add_done_callback(_say)
 
 
-def _report(task: asyncio.Future[None]) -> None:
+def _say(task: asyncio.Future[None]) -> None:
     if not task.cancelled() and task.exception() is not None:
         logger.error("An async generator raised when it was closed after its job.", exc_info=task.exception())

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Sized
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -176,6 +176,31 @@ class LocalHost(Host):
         worker: int,
     ) -> Following:
         """A plain handler returned `value`, or a generator that is pulled gave it; gives what the worker does next."""
+
+    kept = False
+    """Whether the thread of an event loop keeps the turn for itself."""
+
+    inbox: Sized
+    """What was told and is not heeded yet."""
+
+    @abstractmethod
+    def keep(self, seat: Seat, wake: Callable[[], None]) -> bool:
+        """Has the calling thread, which runs an event loop, keep the turn; says whether it may, for this job.
+
+        Others call `wake` from then on when they have told something, and the loop calls `look_at_all`.
+        """
+
+    @abstractmethod
+    def look_at_all(self) -> None:
+        """Heeds what was told, and starts what may start."""
+
+    @abstractmethod
+    def wants_attention(self, driver: LocalDriver, seat: Seat) -> bool:
+        """With the turn kept: whether more is to be done than to go on with what is ready of a job."""
+
+    @abstractmethod
+    def let_go(self, driver: LocalDriver, seat: Seat) -> Following:
+        """With the turn kept: a worker is free, and gets what it does next."""
 
     @abstractmethod
     def settled(self, driver: LocalDriver, seat: Seat, outcome: Settled) -> Following:

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Coroutine, Generator
 from typing import Any, Protocol
 
-from routilux.drivers.port import Seat
 from routilux.machine.delivery import Activation
 from routilux.ports import Clock
 
@@ -19,7 +18,6 @@ LIMIT_NS = 100_000_000
 class Position(Protocol):
     """What a runner is at."""
 
-    seat: Seat
     activation: Activation
 
 
@@ -30,43 +28,41 @@ class Steps(Coroutine[Any, Any, None]):
     this, and this the coroutine. It costs two looks at the clock for each time something waits.
     """
 
-    __slots__ = ("_clock", "_coroutine", "_position", "_reported")
+    __slots__ = ("_now", "_position", "_send", "_throw", "_whole")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None], position: Position, clock: Clock) -> None:
-        self._coroutine = coroutine
+    def __init__(self, whole: Coroutine[Any, Any, None], position: Position, clock: Clock) -> None:
+        self._whole = whole
+        self._send = whole.send
+        self._throw = whole.throw
         self._position = position
-        self._clock = clock
-        self._reported: set[str] = set()
+        self._now = clock.now
 
     def send(self, value: Any) -> Any:
-        began = self._clock.now()
+        began = self._now()
         try:
-            return self._coroutine.send(value)
+            return self._send(value)
         finally:
-            self._look(self._clock.now() - began)
+            if self._now() - began > LIMIT_NS:
+                self._report(self._now() - began)
 
     def throw(self, *error: Any) -> Any:
-        began = self._clock.now()
+        began = self._now()
         try:
-            return self._coroutine.throw(*error)
+            return self._throw(*error)
         finally:
-            self._look(self._clock.now() - began)
+            if self._now() - began > LIMIT_NS:
+                self._report(self._now() - began)
 
     def close(self) -> None:
-        self._coroutine.close()
+        self._whole.close()
 
     def __await__(self) -> Generator[Any, None, None]:
-        return self._coroutine.__await__()
+        return self._whole.__await__()
 
-    def _look(self, took: int) -> None:
-        if took > LIMIT_NS:
-            station = self._position.activation[1]
-            if station.routine_id not in self._reported:
-                self._reported.add(station.routine_id)
-                logger.warning(
-                    "Flow %r, routine %r: its handler kept the event loop for %.0f ms, and nothing else on it could "
-                    "run. Await what takes long, or make it a plain function, which runs on a thread.",
-                    self._position.seat.course.origin.flow_id,
-                    station.routine_id,
-                    took / 1e6,
-                )
+    def _report(self, took: int) -> None:
+        logger.warning(
+            "Routine %r: its handler kept the event loop for %.0f ms, and nothing else on it could run. Await what "
+            "takes long, or make it a plain function, which runs on a thread.",
+            self._position.activation[1].routine_id,
+            took / 1e6,
+        )
