@@ -15,6 +15,8 @@ MOST = 256
 
 _OVERHEAD_NS = 10_000
 _GROWTH = 4
+_OUTLIER = 10
+_REMEMBERED = 10
 
 
 class Pace:
@@ -34,10 +36,11 @@ class Pace:
         self._mean_ns = 0.0
 
     def measured(self, run_ns: int) -> None:
-        """A handler took so long; what is slower than thought is believed sooner than what is faster."""
+        """A handler took so long; one that took far longer than the others counts as one of many, not for all."""
         self._measured += 1
-        share = 1.0 if self._measured == 1 else 0.5 if run_ns > self._mean_ns else 0.1
-        self._mean_ns += (run_ns - self._mean_ns) * share
+        if self._measured > 1:
+            run_ns = min(run_ns, int(self._mean_ns) * _OUTLIER + _OVERHEAD_NS)
+        self._mean_ns += (run_ns - self._mean_ns) / min(self._measured, _REMEMBERED)
 
     @property
     def weight_ns(self) -> int:

@@ -20,6 +20,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
+from io import BufferedReader
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +40,8 @@ _OWNED = "owner"
 _NEW_SECONDS = 60
 _ALIGNED = 64
 _AT_ONCE = 1 << 30
+_FILES_OPEN = 200
+"""A map keeps a file open; when this process has so many, values are copied instead."""
 
 
 class Segment(NamedTuple):
@@ -123,7 +126,7 @@ class Folders:
 def read(segment: Segment) -> Any:
     """The value in a segment; what it holds of arrays stays mapped as long as they live."""
     with Path(segment.path).open("rb") as file:
-        memory = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+        memory = _mapped(file) if file.fileno() < _FILES_OPEN else _copied(file)
     stream, *buffers = (memory[start : start + length] for start, length in segment.spans)
     return pickle.loads(stream, buffers=buffers)
 
@@ -183,6 +186,16 @@ def _remove_unowned(place: Path) -> None:
             shutil.rmtree(folder, ignore_errors=True)
         finally:
             os.close(mark)
+
+
+def _mapped(file: BufferedReader) -> memoryview:
+    return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+
+
+def _copied(file: BufferedReader) -> memoryview:
+    memory = bytearray(os.fstat(file.fileno()).st_size)
+    file.readinto(memory)
+    return memoryview(memory)
 
 
 def _write_all(file: int, part: memoryview) -> int:
