@@ -503,7 +503,7 @@ def test_a_value_that_stays_is_handed_from_worker_to_worker_and_freed(processes)
     assert len(segments()) == 1
     host.outcomes.clear()
     del parcel
-    assert segments() == []
+    wait_until(lambda: segments() == [])
     assert host.values(source, [7])[0].open()[1] == "with it"
 
 

@@ -13,7 +13,6 @@ import pickle
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
@@ -132,23 +131,24 @@ def pack(value: Any, aside: list[memoryview] | None = None) -> bytes:
     Plain pickle is tried first, being ten times faster; it knows only what can be imported, and nothing of a
     `__main__`, which is another module in a worker.
     """
-    packed, broken = guarded(partial(pickle.dumps, value, 5, buffer_callback=_sieve(aside)))
-    if broken is None and b"__main__" not in packed:
-        return bytes(packed)
+    try:
+        packed = pickle.dumps(value, 5, buffer_callback=None if aside is None else _sieve(aside))
+        if b"__main__" not in packed:
+            return packed
+    except Exception:  # the same pickle, made by the one who can more, raises what is worth telling
+        pass
     return pack_code(value, aside)
 
 
 def pack_code(value: Any, aside: list[memoryview] | None = None) -> bytes:
     """As `pack`, for what holds functions of the user."""
     stream = io.BytesIO()
-    _Pickler(stream, 5, buffer_callback=_sieve(aside)).dump(value)
+    _Pickler(stream, 5, buffer_callback=None if aside is None else _sieve(aside)).dump(value)
     return stream.getvalue()
 
 
-def _sieve(aside: list[memoryview] | None) -> Callable[[pickle.PickleBuffer], bool] | None:
+def _sieve(aside: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
     """What puts the large buffers of one pickle into an emptied `aside`."""
-    if aside is None:
-        return None
     aside.clear()
 
     def stays_inside(buffer: pickle.PickleBuffer) -> bool:
@@ -235,7 +235,8 @@ class FarSide:
         state = None if order.state is None else states[recipe.routine_id]
         if not (more or invoker.keeps_any):
             states.clear()
-            self._make_room()
+            if len(self._invokers) > JOBS_REMEMBERED:
+                self._make_room()
         return Answer(order.number, order.attempt, began, ended, emissions, error, frames, more, state, yields)
 
     def _further(
@@ -259,13 +260,12 @@ class FarSide:
         """
         if answer.error is not None:
             answer = answer._replace(error=_sendable(answer.error))
-        form = tuple if bare else _as_it_is
-        packed, broken = guarded(pack, form(answer), aside)
+        packed, broken = guarded(pack, tuple(answer) if bare else answer, aside)
         if broken is None:
             return bytes(packed)
         error = self._unsendable(order, answer, broken)
         refused = answer._replace(emissions=(), error=error, frames=(), more=False, state=None)
-        return pack(form(refused), aside)
+        return pack(tuple(refused) if bare else refused, aside)
 
     def _unsendable(self, order: Order, answer: Answer, broken: Exception) -> UnsendableError:
         recipe = self._recipes[order.key]
@@ -293,10 +293,9 @@ class FarSide:
         return found
 
     def _make_room(self) -> None:
-        """Drops the oldest invoker that keeps nothing, where there are too many."""
-        if len(self._invokers) > JOBS_REMEMBERED:
-            idle = (job_id for job_id, (invoker, _) in self._invokers.items() if not invoker.keeps_any)
-            self._invokers.pop(next(idle), None)
+        """Drops the oldest invoker that keeps nothing."""
+        idle = (job_id for job_id, (invoker, _) in self._invokers.items() if not invoker.keeps_any)
+        del self._invokers[next(idle)]
 
     def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
@@ -314,7 +313,3 @@ def _sendable(error: BaseException) -> BaseException:
         f"{type(error).__qualname__}: {text_of(error)} (a stand-in, because the exception itself cannot be pickled "
         f"and read back: {text_of(broken) if broken is not None else 'it came back as something else'})"
     )
-
-
-def _as_it_is(answer: Answer) -> Answer:
-    return answer

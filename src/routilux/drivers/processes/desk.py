@@ -82,12 +82,13 @@ class Desk:
         with self._lock:
             self._errands[identity] = errand
             self._load_ns += errand.weight_ns
-            home = self._open.get(identity)
+            home = self._open.get(identity) if self._open else None
             if home is not None:
                 home.pinned.append(errand)
                 self._wake(home)
                 return
-            errand.lost = self._lost.pop(identity, None)
+            if self._lost:
+                errand.lost = self._lost.pop(identity, None)
             self._waiting.append(errand)
             if self._idle:
                 self._wake(self._idle[-1])
@@ -198,12 +199,13 @@ class Desk:
         with self._lock:
             for errand, (run_ns, more) in zip(errands, runs, strict=True):
                 self._leave(errand)
+                pace = errand.pace
                 if run_ns:
-                    errand.pace.measured(run_ns)
-                    self._typical_ns += (errand.pace.weight_ns - self._typical_ns) * 0.2
+                    pace.measured(run_ns)
+                    self._typical_ns += (pace.weight_ns - self._typical_ns) * 0.2
                 if more and not errand.stopped:
                     self._open[errand.identity] = post
-                else:
+                elif self._open:
                     self._open.pop(errand.identity, None)
 
     def finish(self, post: Post) -> None:
@@ -293,6 +295,7 @@ class Desk:
                 return
 
     def _leave(self, errand: Errand) -> None:
+        errand.batch = None  # which refers to it: what it was given is to be freed at once
         if self._errands.pop(errand.identity, None) is not None:
             self._load_ns -= errand.weight_ns
 

@@ -16,13 +16,15 @@ Identity: TypeAlias = tuple[Seat, int, int]
 class Errand:
     """One attempt, or one pull of an open generator."""
 
-    __slots__ = ("activation", "batch", "lost", "pace", "position", "seat", "skip", "stopped", "weight_ns")
+    __slots__ = ("activation", "batch", "identity", "lost", "pace", "position", "seat", "skip", "stopped", "weight_ns")
 
     def __init__(self, seat: Seat, activation: Activation, skip: int, pace: Pace) -> None:
         self.seat = seat
         self.activation = activation
         self.skip = skip
         self.pace = pace
+        self.identity: Identity = (seat, activation[0], activation[5])
+        """What the driver knows it by."""
         self.weight_ns = pace.weight_ns
         self.lost: BaseException | None = None
         """Why the generator that was to be asked is gone."""
@@ -30,11 +32,6 @@ class Errand:
         self.position = 0
         self.stopped = False
         """Whether its worker was ended because of it, so that nobody is told of it any more."""
-
-    @property
-    def identity(self) -> Identity:
-        """What the driver knows it by."""
-        return self.seat, self.activation[0], self.activation[5]
 
 
 class Batch:

@@ -22,7 +22,18 @@ _REMEMBERED = 10
 class Pace:
     """Of one station. Only the thread that holds the desk may tell it anything."""
 
-    __slots__ = ("_mean_ns", "_measured", "key", "lesson", "station", "unsendable")
+    __slots__ = (
+        "_fixed",
+        "_mean_ns",
+        "_measured",
+        "credit",
+        "key",
+        "lesson",
+        "station",
+        "together",
+        "unsendable",
+        "weight_ns",
+    )
 
     def __init__(self, key: int, station: Station) -> None:
         self.key = key
@@ -32,33 +43,37 @@ class Pace:
         """The recipe, once it has been pickled."""
         self.unsendable: str | None = None
         """Why it cannot be."""
+        self.weight_ns = AHEAD_NS
+        """The work in one attempt, as the driver counts it; as much as a worker takes where nothing is known."""
+        self.together = 1
+        """How many attempts may go in one message; one while nothing is known, and then ever more."""
+        self.credit = 1
+        """How many values a generator may give at once."""
+        self._fixed = station.timeout_ns is not None
         self._measured = 0
-        self._mean_ns = 0.0
+        self._mean_ns = 0
 
     def measured(self, run_ns: int) -> None:
         """A handler took so long; one that took far longer than the others counts as one of many, not for all."""
+        mean = self._mean_ns
         self._measured += 1
-        if self._measured > 1:
-            run_ns = min(run_ns, int(self._mean_ns) * _OUTLIER + _OVERHEAD_NS)
-        self._mean_ns += (run_ns - self._mean_ns) / min(self._measured, _REMEMBERED)
+        if self._measured <= _REMEMBERED:
+            self._mean_ns += (run_ns - mean) // self._measured
+            if not self._fixed:
+                self._widen()
+            return
+        if run_ns > mean * _OUTLIER:
+            run_ns = mean * _OUTLIER + _OVERHEAD_NS
+        self._mean_ns = mean = mean + (run_ns - mean) // _REMEMBERED
+        if not self._fixed:
+            self.weight_ns = mean + _OVERHEAD_NS if mean < AHEAD_NS else AHEAD_NS
 
-    @property
-    def weight_ns(self) -> int:
-        """The work in one attempt, as the driver counts it; as much as a worker takes where nothing is known."""
-        if not self._measured or self.station.timeout_ns is not None:
-            return AHEAD_NS
+    def _widen(self) -> None:
+        """More is known, so more is dared."""
+        many = MOST if self._measured == _REMEMBERED else 1 + self._measured * _GROWTH
         if self.station.is_generator:
-            return MESSAGE_NS
-        return min(AHEAD_NS, int(self._mean_ns) + _OVERHEAD_NS)
-
-    @property
-    def together(self) -> int:
-        """How many attempts may go in one message; one while nothing is known, and then ever more."""
-        if self.station.timeout_ns is not None or self.station.is_generator:
-            return 1
-        return min(MOST, 1 + self._measured * _GROWTH)
-
-    @property
-    def credit(self) -> int:
-        """How many values a generator may give at once."""
-        return min(MOST, 1 + self._measured * _GROWTH)
+            self.credit, self.weight_ns = many, MESSAGE_NS
+            self._fixed = self._measured == _REMEMBERED
+        else:
+            self.together = many
+            self.weight_ns = min(AHEAD_NS, self._mean_ns + _OVERHEAD_NS)

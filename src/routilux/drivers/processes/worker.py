@@ -60,21 +60,24 @@ class Worker(threading.Thread):
     def run(self) -> None:
         """Looks after the process until the driver is closed."""
         while not self._desk.closed:
-            trouble = self._see_to_process()
-            fetched = self._desk.fetch(self.post, wait=not self._outcomes)
-            if fetched is None:
-                break
-            errands, forgets = fetched
-            if trouble is not None:
-                self._refuse(errands, trouble)
-            batch = self._send(errands, forgets) if trouble is None and (errands or forgets) else None
-            self._settle()
-            if batch is not None:
-                self._follow(batch)
+            self._serve_once(self._see_to_process())
         self._settle()
         if self._spawned is not None:
             self._spawned.farewell()
             self._clear_up()
+
+    def _serve_once(self, trouble: Exception | None) -> None:
+        """One message there and back. A method of its own, or an idle thread would keep the last one alive."""
+        fetched = self._desk.fetch(self.post, wait=not self._outcomes)
+        if fetched is None:
+            return
+        errands, forgets = fetched
+        if trouble is not None:
+            self._refuse(errands, trouble)
+        batch = self._send(errands, forgets) if trouble is None and (errands or forgets) else None
+        self._settle()
+        if batch is not None:
+            self._follow(batch)
 
     def _kill(self) -> None:
         """Ends the process, from any thread; this one notices."""
@@ -139,6 +142,7 @@ class Worker(threading.Thread):
                     sendable.append(errand)
                     size += _size(order[-1])
                     continue
+                error = error if isinstance(error, UnsendableError) else _unsendable_inputs(errand, error)
             self._refuse([errand], error)
         if not (orders or forgets):
             return None
@@ -159,13 +163,10 @@ class Worker(threading.Thread):
         pace, seat = errand.pace, errand.seat
         station = pace.station
         number, _, arguments, _, _, attempt, _ = errand.activation
-        flow_id = seat.course.origin.flow_id
         if pace.key not in self._taught and pace.key not in lessons:
-            lessons[pace.key] = _lesson(errand, flow_id)
+            lessons[pace.key] = _lesson(errand)
         state = seat.course.states.setdefault(station.routine_id, {}) if station.keeps_state else None
-        inputs, broken = guarded(self._folders.put, (arguments, state))
-        if broken is not None:
-            raise _unsendable_inputs(errand, state, flow_id, broken)
+        inputs = self._folders.put((arguments, state))
         if isinstance(inputs, Segment):
             self._segments.append(inputs)
         credit = min(pace.credit, self._desk.window) if station.is_generator else 1
@@ -208,17 +209,18 @@ class Worker(threading.Thread):
         errands = batch.errands[batch.done : batch.done + len(found)]
         batch.done += len(found)
         answers = [self._answer(errand, kind, packed) for errand, (kind, packed) in zip(errands, found, strict=True)]
-        runs = [(_run_ns(answer), answer.more) for answer in answers]
+        runs = [((ended - began) // yields, more) for _, _, began, ended, *_, more, _, yields in answers]
         self._desk.ended(self.post, errands, runs)
         for errand, answer in zip(errands, answers, strict=True):
             if not errand.stopped:
                 self._outcomes.append((errand, self._settled(errand, answer)))
 
-    def _answer(self, errand: Errand, kind: int, packed: bytes) -> Answer:
-        """An outcome as it stands on the board; one that cannot be read is an error of its own."""
-        fields, broken = guarded(_opened, kind, packed)
+    def _answer(self, errand: Errand, kind: int, packed: bytes) -> tuple[Any, ...]:
+        """The fields of an answer that stands on the board; one that cannot be read is an error of its own."""
+        fields, broken = guarded(pickle.loads if kind == PLAIN else _opened, packed)
         if broken is None:
-            return Answer(*fields)
+            found: tuple[Any, ...] = fields
+            return found
         number, attempt = errand.activation[0], errand.activation[5]
         error = UnsendableError(
             f"Flow {errand.seat.course.origin.flow_id!r}, routine {errand.pace.station.routine_id!r}: what it emitted "
@@ -228,8 +230,8 @@ class Worker(threading.Thread):
         moment = self._desk.now() - self._offset_ns
         return Answer(number, attempt, moment, moment, (), error, (), False, None)
 
-    def _settled(self, errand: Errand, answer: Answer) -> Settled:
-        """The fact that an answer tells."""
+    def _settled(self, errand: Errand, answer: tuple[Any, ...]) -> Settled:
+        """The fact that the fields of an answer tell."""
         number, attempt, began, ended, emissions, error, frames, more, state, yields = answer
         station = errand.pace.station
         if state is not None:
@@ -275,9 +277,9 @@ class Worker(threading.Thread):
         self._segments.clear()
 
 
-def _lesson(errand: Errand, flow_id: str) -> bytes:
+def _lesson(errand: Errand) -> bytes:
     """The recipe of an errand's station, pickled when it is first needed."""
-    pace = errand.pace
+    pace, flow_id = errand.pace, errand.seat.course.origin.flow_id
     if pace.lesson is None and pace.unsendable is None:
         packed, broken = guarded(pack_code, recipe_of(flow_id, pace.station))
         if broken is None:
@@ -290,8 +292,12 @@ def _lesson(errand: Errand, flow_id: str) -> bytes:
     return pace.lesson
 
 
-def _unsendable_inputs(errand: Errand, state: Any, flow_id: str, broken: Exception) -> UnsendableError:
-    station = errand.pace.station
+def _unsendable_inputs(errand: Errand, broken: Exception) -> Exception:
+    """The error for inputs that cannot be pickled, or what kept them from being written."""
+    if isinstance(broken, OSError):
+        return broken
+    station, course = errand.pace.station, errand.seat.course
+    flow_id, state = course.origin.flow_id, course.states.get(errand.pace.station.routine_id)
     for name, value in zip(station.names, errand.activation[2], strict=True):
         failed = guarded(pack, value)[1]
         if failed is not None:
@@ -318,11 +324,9 @@ def _said(spawned: Spawned, word: bytes) -> bool:
         return False
 
 
-def _opened(kind: int, packed: bytes) -> Any:
-    """The fields of an answer that stands on the board, or in the segment that it names there."""
-    if kind == PLAIN:
-        return pickle.loads(packed)
-    segment = pickle.loads(packed)
+def _opened(reference: bytes) -> Any:
+    """The fields of an answer that lies in a segment."""
+    segment = pickle.loads(reference)
     try:
         return read(segment)
     finally:
@@ -331,8 +335,3 @@ def _opened(kind: int, packed: bytes) -> Any:
 
 def _size(inputs: bytes | Segment) -> int:
     return len(inputs) if isinstance(inputs, bytes) else sum(length for _, length in inputs.spans)
-
-
-def _run_ns(answer: Answer) -> int:
-    """How long the handler took for one value."""
-    return (answer.ended - answer.began) // max(1, answer.yields)
