@@ -58,10 +58,14 @@ def processes() -> Iterator[Callable[..., Collector]]:
 
 
 def children() -> list[int]:
-    """The processes that this one has started and that are still there."""
-    path = Path(f"/proc/self/task/{os.getpid()}/children")
-    found = [entry.read_text().split() for entry in path.parent.parent.glob("*/children")] if path.exists() else []
-    return sorted(int(pid) for pids in found for pid in pids)
+    """The processes that this one has started and that are still there; empty where the system does not tell."""
+    found = set()
+    for entry in Path("/proc/self/task").glob("*/children"):
+        try:
+            found.update(map(int, entry.read_text().split()))
+        except FileNotFoundError:
+            continue  # the thread has ended meanwhile
+    return sorted(found)
 
 
 def _open_files() -> int:

@@ -11,6 +11,7 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from routilux import Context, Routine, routine
@@ -19,8 +20,6 @@ from routilux.drivers.port import Stopping
 from routilux.errors import RemoteError, UnsendableError, WorkerLostError
 from tests.drivers.conftest import children
 from tests.drivers.host import PATIENCE, station_of
-
-np = pytest.importorskip("numpy")
 
 DEATHS = {
     "died of SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),
@@ -51,7 +50,7 @@ class Accumulator(Routine):
         self.emit("sum", self.state["sum"])
 
 
-class Fussy(Exception):
+class FussyError(Exception):
     """Survives pickling, but not being read back."""
 
     def __init__(self, one, other):
@@ -176,7 +175,7 @@ def test_a_worker_that_dies_harms_only_what_it_was_running(processes, effects, h
     values = host.values(station_of(work, "x"), range(400))
     lost = [value for value in values if isinstance(value, WorkerLostError)]
     assert len(lost) == 2
-    assert all(f"Flow 'test', routine 'it': worker" in str(error) and how in str(error) for error in lost)
+    assert all("Flow 'test', routine 'it': worker" in str(error) and how in str(error) for error in lost)
     assert [value for value in values if not isinstance(value, WorkerLostError)] == [
         x for x in range(400) if x not in (100, 300)
     ]
@@ -193,13 +192,38 @@ def test_workers_that_are_killed_from_outside_again_and_again_lose_one_attempt_e
 
     activations = host.start_all(station_of(work, "x"), range(1000))
     for kills in range(1, 7):
-        wait_until(lambda: len(effects.all()) > kills * 100 and children())
+        wait_until(lambda wanted=100 * kills: len(effects.all()) > wanted and children())
         os.kill(children()[0], signal.SIGKILL)
     host.wait()
     values = [host.value(activation) for activation in activations]
     assert sum(isinstance(value, WorkerLostError) for value in values) <= 6
     assert all(isinstance(value, WorkerLostError) or value == x for x, value in enumerate(values))
     assert sorted(map(int, effects.all())) == sorted(set(map(int, effects.all())))
+
+
+def test_a_worker_that_leaves_a_fork_of_itself_behind_is_seen_to_die(processes, effects):
+    host = processes(1)
+
+    def work(x):
+        if os.fork() == 0:
+            effects(os.getpid())
+            signal.pause()
+        os._exit(5)
+
+    (error,) = host.values(station_of(work, "x"), [1])
+    assert "left with exit code 5" in str(error)
+    wait_until(effects.all)
+    os.kill(int(effects.all()[0]), signal.SIGKILL)
+
+
+def test_workers_do_not_heed_ctrl_c(processes, effects):
+    host = processes(1)
+    station = station_of(lambda x: (effects(os.getpid()), time.sleep(0.1), x)[2], "x")
+    activation = host.start(station, 1)
+    wait_until(effects.all)
+    os.kill(int(effects.all()[0]), signal.SIGINT)
+    host.wait()
+    assert host.value(activation) == 1
 
 
 def test_an_idle_worker_that_was_killed_is_replaced_without_anybody_noticing(processes):
@@ -361,7 +385,7 @@ def test_exceptions_come_back_with_type_notes_and_frames(processes):
 
     def work(kind):
         if kind == "fussy":
-            raise Fussy(1, 2)
+            raise FussyError(1, 2)
         if kind == "exit":
             raise SystemExit(4)
         error = KeyError("k", 1)
@@ -376,7 +400,7 @@ def test_exceptions_come_back_with_type_notes_and_frames(processes):
     assert plain.__notes__ == ["a note"]
     assert host.outcomes[activations[0][0], 1][0].frames[-1][2] == "work"
     assert isinstance(fussy, RemoteError)
-    assert "Fussy: 1 and 2" in str(fussy)
+    assert "FussyError: 1 and 2" in str(fussy)
     assert isinstance(leaving, SystemExit)
 
 

@@ -56,7 +56,7 @@ class StoredParcel(Parcel):
 
     def __init__(self, segment: Segment) -> None:
         self._segment = segment
-        weakref.finalize(self, remove, segment)
+        weakref.finalize(self, remove, segment.path)
 
     def open(self) -> Any:
         return read(self._segment)
@@ -99,7 +99,7 @@ class Folders:
         """Removes the files of this name: their writer is gone."""
         for folder in self.paths:
             for path in folder.glob(f"{self.name}-*"):
-                path.unlink(missing_ok=True)
+                remove(path)
 
     def keep(self, segment: Segment) -> StoredParcel:
         """Takes over a segment that another process wrote."""
@@ -136,10 +136,10 @@ def unpack(packed: bytes | Segment) -> Any:
     return read(packed) if isinstance(packed, Segment) else pickle.loads(packed)
 
 
-def remove(segment: Segment) -> None:
+def remove(path: str | Path) -> None:
     """Frees a segment; whoever has mapped it keeps what it sees."""
     try:
-        Path(segment.path).unlink()
+        Path(path).unlink()
     except OSError:
         return  # gone with its folder, or, on Windows, still mapped: then the folder's removal takes it
 

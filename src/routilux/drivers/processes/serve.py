@@ -110,12 +110,22 @@ class Server:
         known, broken = guarded(self._understood, key, inputs)
         if broken is not None:
             moment = perf_counter_ns()
+            broken.add_note("In a worker process, before the call: when its handler and its inputs were unpickled.")
             failed = Answer(number, attempt, moment, moment, (), broken, frames_of(broken), False, None)
             return self._far.pack(Order(key, job_id, number, attempt, skip, (), None), failed, bare=True)
         order = Order(key, job_id, number, attempt, skip, known[0], known[1], credit)
         del known
         answer = self._far.run(order)
-        stays = self._far.recipe(key).stays
+        sealed, broken = guarded(self._sealed, order, answer)
+        if broken is None:
+            found: bytes | Segment = sealed
+            return found
+        failed = answer._replace(emissions=(), error=broken, frames=(), more=False, state=None)
+        return self._far.pack(order, failed, bare=True)
+
+    def _sealed(self, order: Order, answer: Answer) -> bytes | Segment:
+        """An answer as it goes to the board; raises where memory and disk are full."""
+        stays = self._far.recipe(order.key).stays
         if stays and answer.error is None:
             answer = answer._replace(emissions=self._laid_aside(answer.emissions, stays))
         aside: list[memoryview] = []

@@ -108,14 +108,14 @@ class Worker(threading.Thread):
             return WorkerLostError(f"No worker process can be started: {error}.")
         if not _said(spawned, HELLO):
             end = spawned.farewell()
-            path.unlink(missing_ok=True)
+            remove(path)
             reason = why_none_starts() if self._failed + 1 >= TRIES else ""
             return WorkerLostError(
                 f"Worker processes do not start: the last of {self._failed + 1} {end} before it could be used. "
                 f"{reason or 'A new interpreter by itself starts; are memory or processes limited?'}"
             )
         self._board = Board(path)
-        path.unlink(missing_ok=True)
+        remove(path)
         self._failed = 0
         self._taught.clear()
         self._spawned = spawned
@@ -273,7 +273,7 @@ class Worker(threading.Thread):
 
     def _drop_segments(self) -> None:
         for segment in self._segments:
-            remove(segment)
+            remove(segment.path)
         self._segments.clear()
 
 
@@ -330,7 +330,7 @@ def _opened(reference: bytes) -> Any:
     try:
         return read(segment)
     finally:
-        remove(segment)
+        remove(segment.path)
 
 
 def _size(inputs: bytes | Segment) -> int:
