@@ -11,7 +11,7 @@ from routilux.demo import build_flow
 from routilux.demo.comparison import Run, all_equal, run_in
 from routilux.demo.measures import Broken, Module
 from routilux.demo.source import python_files, standard_library, tree_of
-from routilux.settings import ExecutionMode
+from routilux.execution_mode import ExecutionMode
 
 BROKEN = {
     "bytes.py": (b"x = '\xff\xfe'\n", "read"),

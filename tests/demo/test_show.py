@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from routilux.demo.show import SHOWN_BROKEN, run_demo
-from routilux.settings import ExecutionMode
+from routilux.execution_mode import ExecutionMode
 
 
 @pytest.fixture

@@ -28,6 +28,12 @@ from routilux.routine import FunctionRoutine
 CREDIT_NS = 5_000_000
 """For so long a generator gives values before they are sent, if it has the credit."""
 
+ASIDE_BYTES = 256 * 1024
+"""From this size on a buffer is better kept out of the pickled stream."""
+
+JOBS_REMEMBERED = 16
+"""How many jobs without open generators a far side keeps an invoker for, which is half the cost of a short call."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -41,6 +47,8 @@ class Recipe:
     is_generator: bool
     is_async: bool
     events: frozenset[str]
+    stays: frozenset[str] = frozenset()
+    """The events whose values only other routines of the same mode read."""
     pulled: bool = False
 
 
@@ -85,6 +93,7 @@ def recipe_of(flow_id: str, station: Station) -> Recipe:
         station.is_generator,
         station.is_async,
         station.events,
+        station.stays,
     )
 
 
@@ -93,7 +102,12 @@ class _Pickler(cloudpickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
-        if type(obj).__name__ == "function" and isinstance(module, str) and isinstance(name, str) and module != "__main__":
+        if (
+            type(obj).__name__ == "function"
+            and isinstance(module, str)
+            and isinstance(name, str)
+            and module != "__main__"
+        ):
             found: Any = sys.modules.get(module)
             for part in name.split("."):
                 found = getattr(found, part, None)
@@ -111,26 +125,40 @@ def _handler_of(module: str, name: str) -> Any:
     return found.__wrapped__
 
 
-def pack(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
-    """A value as bytes; buffers for which `buffer_callback` gives something false travel beside it.
+def pack(value: Any, aside: list[memoryview] | None = None) -> bytes:
+    """A value as bytes; its large buffers are put into `aside`, if there is such a list, for `pickle.loads(buffers=)`.
 
     Plain pickle is tried first, being ten times faster; it knows only what can be imported, and nothing of a
     `__main__`, which is another module in a worker.
     """
     try:
-        packed = pickle.dumps(value, 5, buffer_callback=buffer_callback)
+        packed = pickle.dumps(value, 5, buffer_callback=None if aside is None else _sieve(aside))
         if b"__main__" not in packed:
             return packed
     except Exception:  # the same pickle, made by the one who can more, raises what is worth telling
         pass
-    return pack_code(value, buffer_callback)
+    return pack_code(value, aside)
 
 
-def pack_code(value: Any, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+def pack_code(value: Any, aside: list[memoryview] | None = None) -> bytes:
     """As `pack`, for what holds functions of the user."""
     stream = io.BytesIO()
-    _Pickler(stream, 5, buffer_callback=buffer_callback).dump(value)
+    _Pickler(stream, 5, buffer_callback=None if aside is None else _sieve(aside)).dump(value)
     return stream.getvalue()
+
+
+def _sieve(aside: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
+    """What puts the large buffers of one pickle into an emptied `aside`."""
+    aside.clear()
+
+    def stays_inside(buffer: pickle.PickleBuffer) -> bool:
+        view = buffer.raw()
+        if view.nbytes < ASIDE_BYTES:
+            return True
+        aside.append(view)
+        return False
+
+    return stays_inside
 
 
 def unsendable(flow_id: str, routine_id: str, what: str, value: Any, error: BaseException) -> UnsendableError:
@@ -168,56 +196,93 @@ class FarSide:
         self._cancelled = cancelled
         self._recipes: dict[int, Recipe] = {}
         self._invokers: dict[str, tuple[Invoker, dict[str, dict[str, Any]]]] = {}
+        self._failed: dict[tuple[str, int, int], BaseException] = {}
+        """By job, activation and attempt: what a generator raised after it had given values."""
         self._loop: asyncio.Runner | None = None
 
     def learn(self, key: int, recipe: Recipe) -> None:
         """Remembers what later orders call `key`."""
         self._recipes[key] = recipe
 
+    def recipe(self, key: int) -> Recipe:
+        """What it was taught."""
+        return self._recipes[key]
+
+    def knows(self, key: int) -> bool:
+        """Whether it was taught the recipe."""
+        return key in self._recipes
+
     def run(self, order: Order) -> Answer:
-        """Calls a handler, or asks its open generator for the next value."""
+        """Calls a handler, or asks its open generator for further values.
+
+        What a generator raises after it has given values comes with the next answer, so that they are not lost.
+        """
         recipe = self._recipes[order.key]
         invoker, states = self._job(recipe.flow_id, order.job_id)
         if order.state is not None:
-            states[recipe.routine_id] = order.state
+            held = states.setdefault(recipe.routine_id, {})
+            held.clear()
+            held.update(order.state)
         activation: Any = (order.number, recipe, order.arguments, 0, 0, order.attempt, None)
         began = perf_counter_ns()
-        emissions, error, more = invoker(activation, order.skip)
+        failed = self._failed.pop((order.job_id, order.number, order.attempt), None) if self._failed else None
+        emissions, error, more = invoker(activation, order.skip) if failed is None else ((), failed, False)
         ended, yields = perf_counter_ns(), 1
-        while more and yields < order.credit and ended - began < CREDIT_NS:
-            further, error, more = invoker(activation, 0)
-            emissions = [*emissions, *further]
-            ended, yields = perf_counter_ns(), yields + more
-        state = None if order.state is None else states[recipe.routine_id]
+        if more and order.credit > 1:
+            emissions, more, yields = self._further(invoker, activation, order, [*emissions], began)
+            ended = perf_counter_ns()
         frames = () if error is None else frames_of(error)
+        state = None if order.state is None else states[recipe.routine_id]
         if not (more or invoker.keeps_any):
-            del self._invokers[order.job_id]
+            states.clear()
+            if len(self._invokers) > JOBS_REMEMBERED:
+                self._make_room()
         return Answer(order.number, order.attempt, began, ended, emissions, error, frames, more, state, yields)
 
-    def pack(
-        self, order: Order, answer: Answer, buffer_callback: Callable[[pickle.PickleBuffer], Any] | None = None
-    ) -> bytes:
-        """An answer as bytes; what cannot be pickled of it becomes the attempt's error."""
-        recipe = self._recipes[order.key]
-        where = recipe.flow_id, recipe.routine_id
+    def _further(
+        self, invoker: Invoker, activation: Any, order: Order, emissions: list[tuple[str, Any]], began: int
+    ) -> tuple[Emissions, bool, int]:
+        """Asks an open generator for more, as far as credit and time go."""
+        more, yields = True, 1
+        while more and yields < order.credit and perf_counter_ns() - began < CREDIT_NS:
+            further, error, more = invoker(activation, 0)
+            if error is not None:
+                self._failed[order.job_id, order.number, order.attempt] = error
+                return emissions, True, yields
+            emissions.extend(further)
+            yields += more
+        return emissions, more, yields
+
+    def pack(self, order: Order, answer: Answer, aside: list[memoryview] | None = None, *, bare: bool = False) -> bytes:
+        """An answer as bytes; what cannot be pickled of it becomes the attempt's error.
+
+        `bare`: as a plain tuple of its fields, which is made and read four times as fast.
+        """
         if answer.error is not None:
             answer = answer._replace(error=_sendable(answer.error))
-        packed, broken = guarded(pack, answer, buffer_callback)
+        packed, broken = guarded(pack, tuple(answer) if bare else answer, aside)
         if broken is None:
             return bytes(packed)
+        error = self._unsendable(order, answer, broken)
+        refused = answer._replace(emissions=(), error=error, frames=(), more=False, state=None)
+        return pack(tuple(refused) if bare else refused, aside)
+
+    def _unsendable(self, order: Order, answer: Answer, broken: Exception) -> UnsendableError:
+        recipe = self._recipes[order.key]
         for event, value in answer.emissions:
             failed = guarded(pack, value)[1]
             if failed is not None:
-                error = unsendable(*where, f"what it emitted on {event!r}", value, failed)
-                return pack(answer._replace(emissions=(), error=error, more=False, state=None))
-        error = unsendable(*where, "its state", answer.state, broken)
-        return pack(answer._replace(emissions=(), error=error, more=False, state=None))
+                what = f"what it emitted on {event!r}"
+                return unsendable(recipe.flow_id, recipe.routine_id, what, value, failed)
+        return unsendable(recipe.flow_id, recipe.routine_id, "its state", answer.state, broken)
 
     def forget(self, job_id: str) -> None:
         """Closes the open generators of a job."""
         invoker, _ = self._invokers.pop(job_id, (None, None))
         if invoker is not None:
             invoker.close()
+        for identity in [identity for identity in self._failed if identity[0] == job_id]:
+            del self._failed[identity]
 
     def _job(self, flow_id: str, job_id: str) -> tuple[Invoker, dict[str, dict[str, Any]]]:
         found = self._invokers.get(job_id)
@@ -226,6 +291,11 @@ class FarSide:
             invoker = Invoker(flow_id, job_id, states, lambda _: self._cancelled(), self._await)
             found = self._invokers[job_id] = invoker, states
         return found
+
+    def _make_room(self) -> None:
+        """Drops the oldest invoker that keeps nothing."""
+        idle = (job_id for job_id, (invoker, _) in self._invokers.items() if not invoker.keeps_any)
+        del self._invokers[next(idle)]
 
     def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:

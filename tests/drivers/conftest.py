@@ -1,0 +1,72 @@
+"""What tests of drivers share."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from routilux.clock import SystemClock
+from routilux.drivers.processes.driver import ProcessDriver
+from tests.drivers.host import Collector
+
+
+class Effects:
+    """What handlers have done, in whatever process: one line each, which is written at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+
+    def __call__(self, what: object) -> None:
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(file, f"{what}\n".encode())
+        os.close(file)
+
+    def all(self) -> list[str]:
+        """The lines so far."""
+        return Path(self._path).read_text().splitlines() if Path(self._path).exists() else []
+
+
+@pytest.fixture
+def effects(tmp_path: Path) -> Effects:
+    """An empty list of effects."""
+    return Effects(tmp_path / "effects")
+
+
+@pytest.fixture
+def processes() -> Iterator[Callable[..., Collector]]:
+    """Makes hosts with drivers of so many workers, and sees to it that nothing is left of them."""
+    hosts = []
+    threads, files = threading.active_count(), _open_files()
+
+    def make(workers: int = 2) -> Collector:
+        host = Collector()
+        host.driver = ProcessDriver(host, SystemClock(), workers, "test")
+        hosts.append(host)
+        return host
+
+    yield make
+    for host in hosts:
+        host.driver.close()
+        host.outcomes.clear()
+    assert threading.active_count() == threads
+    assert children() == []
+    assert _open_files() == files
+
+
+def children() -> list[int]:
+    """The processes that this one has started and that are still there; empty where the system does not tell."""
+    found = set()
+    for entry in Path("/proc/self/task").glob("*/children"):
+        try:
+            found.update(map(int, entry.read_text().split()))
+        except FileNotFoundError:
+            continue  # the thread has ended meanwhile
+    return sorted(found)
+
+
+def _open_files() -> int:
+    return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
