@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Sequence
+from contextvars import copy_context
 from typing import Any
 
 from routilux.course import Course
@@ -12,9 +13,10 @@ from routilux.drivers.invoke import Invoker
 from routilux.drivers.port import Driver, Host, Seat, Stopping
 from routilux.facts import Origin, Settled
 from routilux.flow import FlowDefinition
+from routilux.limits import Limits
+from routilux.machine.compile import compile_plan
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import Machine
-from routilux.machine.compile import compile_plan
 from routilux.machine.plan import Station
 from routilux.settings import Settings
 
@@ -47,10 +49,10 @@ class Collector(Host):
         if job_id not in self._seats:
             flow = FlowDefinition(flow_id)
             entry = flow.add_routine(lambda: None, "it")
-            origin = Origin(job_id, flow_id, 0)
-            course = Course(Machine(compile_plan(flow, entry, ()), Settings(), origin, 1), origin, (), 0)
+            origin, permits, plan = Origin(job_id, flow_id, 0), Limits().of_job(job_id), compile_plan(flow, entry, ())
+            course = Course(Machine(plan, Settings(), origin, 1, permits), permits, origin, (), 0)
             invoker = Invoker(flow_id, job_id, course.states, course.is_over, lambda _: None)
-            self._seats[job_id] = Seat(course, invoker)
+            self._seats[job_id] = Seat(course, invoker, copy_context())
         return self._seats[job_id]
 
     def settle(self, seat: Seat, outcomes: Sequence[Settled]) -> None:
