@@ -58,6 +58,10 @@ class Station:
     """Whether a driver may just call it and look at the value: no context, generator, limit, timeout or scope."""
     pulled: bool = False
     """The same for generators that are not on a cycle: whether a driver may just ask one for its next value."""
+    stays: frozenset[str] = frozenset()
+    """The events all of whose connections lead, unread, to routines of the same mode."""
+    keeps_state: bool = False
+    """Whether the routine keeps something in its `state`."""
     successor: Station | None = None
     """Set where the one thing that follows a value is that this plain station fires with it."""
 
