@@ -58,6 +58,9 @@ class Batch:
         self.call: Call | None = None
         """Set once it is under way."""
         self.ended = False
+        """Set when the cluster says so."""
+        self.suspect = False
+        """Whether a worker died with what it holds before."""
         self.generation = 0
         """The highest generation of the parcels that it encloses."""
 
@@ -80,6 +83,11 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._attempts)
 
+    @property
+    def starts_suspect(self) -> bool:
+        """Whether a worker died with what is the next to leave."""
+        return bool(self._suspects and self._attempts and self._attempts[0].identity[:2] in self._suspects)
+
     def put(self, attempt: Attempt) -> None:
         """One more."""
         self._attempts.append(attempt)
@@ -98,6 +106,7 @@ class Waiting:
         first = self._attempts.popleft()
         batch = Batch([first])
         first.batch = batch
+        batch.suspect = first.identity[:2] in self._suspects
         room = AIM_NS - self._cost(first)
         most = -(-(len(self._attempts) + 1) // free)
         while self._attempts and len(batch.attempts) < most:

@@ -76,7 +76,7 @@ def _check_protected(engine: str, address: str, *, insecure_cluster: bool) -> No
         protected, how = os.environ.get("RAY_AUTH_MODE", "").lower() == "token", "Set RAY_AUTH_MODE=token on both sides"
     if not protected:
         raise ClusterError(
-            f"cluster={address!r} is beyond this machine and not protected, and whoever can reach it can run code there "
+            f"cluster={address!r} is beyond this machine and not protected: whoever can reach it can run code there "
             f"and read what is sent. {how}, or say insecure_cluster=True if the network is trusted."
         )
 

@@ -10,18 +10,22 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
-from distributed import Client, Future
-from distributed.deploy import Cluster as Deployed
+import distributed
+from distributed import Client
+from distributed.deploy.cluster import Cluster as Deployed
 from distributed.scheduler import KilledWorker
 
 from routilux.drivers.cluster.dask_local import LocalDask
 from routilux.drivers.cluster.port import CONNECT_SECONDS, Call, Cluster
+from routilux.drivers.cluster.reach import check_listens
 from routilux.drivers.cluster.travel import Reply
 from routilux.drivers.cluster.versions import PACKAGES
 from routilux.errors import ClusterError, WorkerLostError
 from routilux.guard import guarded, text_of
+
+Future: TypeAlias = "distributed.Future[Any]"
 
 SCATTERED_BYTES = 1_000_000
 """Arguments from this size on go to the workers without a detour over the scheduler."""
@@ -63,12 +67,15 @@ class DaskCluster(Cluster):
         if target is None:
             self._local = LocalDask(self._workers)
             target = self._local.address
+        elif isinstance(target, str) and not target.startswith("inproc"):
+            check_listens(self.engine, target)
         client, broken = guarded(_connected, target)
         if broken is not None:
             self.close()
             where = target if isinstance(target, str) else type(target).__name__
             raise ClusterError(
-                f"The Dask cluster at {where} cannot be reached: {text_of(broken)} Is it running, and is the address right?"
+                f"The Dask cluster at {where} cannot be reached: {text_of(broken)}. "
+                "Is it running, and is the address right?"
             ) from broken
         self._client = client
 
@@ -126,7 +133,7 @@ class DaskCluster(Cluster):
         return self._running.submit(itemgetter(index + 1), _own(call).whole, pure=False, retries=0)
 
     def bring(self, placed: object) -> bytes:
-        assert isinstance(placed, Future)
+        assert isinstance(placed, distributed.Future)
         blob, broken = guarded(placed.result)
         if broken is not None:
             raise WorkerLostError(f"a value that stayed on the Dask cluster is lost: {text_of(broken)}")

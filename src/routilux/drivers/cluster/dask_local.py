@@ -27,10 +27,9 @@ BOOT = (
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
-    "distributed.scheduler.worker-saturation": 1.0,
     "distributed.worker.profile.enabled": False,
 }
-"""Attempts are counted by the machine alone; what dies with a worker is what ran on it, and not what was next."""
+"""Attempts are counted by the machine alone, and Dask tries nothing again that died with a worker."""
 
 END_SECONDS = 15.0
 

@@ -64,12 +64,12 @@ class ClusterDriver(Driver):
         self._choosing = threading.Lock()
         """Held while an attempt gets into a batch, or is given up: it is either."""
         self._flying: set[Batch] = set()
+        self._flying_suspects = 0
         self._seen = {"": 0}
         """By what workers call themselves: their numbers; 0 is this process."""
         self._refusal: tuple[int, ClusterError] | None = None
         """Until when the cluster is not asked again, and what it said."""
         self._connected = False
-        self._closed = False
 
     @property
     def workers(self) -> int:
@@ -129,7 +129,12 @@ class ClusterDriver(Driver):
 
     @property
     def _flights(self) -> int:
-        """How many batches may be under way: long ones need fewer to keep the workers busy."""
+        """How many batches may be under way: long ones need fewer to keep the workers busy.
+
+        While one may be about that kills workers, there is one batch a worker, so that it takes no other along.
+        """
+        if self._waiting.starts_suspect or self._flying_suspects:
+            return self._workers
         return self._workers * (self._cluster.depth if self._waiting.typical < AIM_NS else 2)
 
     @property
@@ -138,24 +143,32 @@ class ClusterDriver(Driver):
 
     def _dispatch(self) -> None:
         """The dispatcher's thread."""
-        while not self._closed:
-            messages = [self._inbox.get()]
-            while not self._inbox.empty():
-                messages.append(self._inbox.get())
-            batches = [message for message in messages if isinstance(message, Batch)]
-            ended = [batch for batch in batches if batch.ended]
-            for batch in batches:
-                if batch.call is not None and not batch.ended and not batch.call.cancelled:
-                    self._cluster.cancel(batch.call)
-            if ended:
-                self._land(list(dict.fromkeys(ended)))
-            self._closed = False in messages
-            if not self._closed:
-                self._send()
+        while self._heed(self._inbox.get()):
+            pass
         for batch in self._flying:
             if batch.call is not None:
                 self._cluster.cancel(batch.call)
         self._cluster.close()
+
+    def _heed(self, first: Message) -> bool:
+        """Does what the messages that there are ask for; gives whether to go on.
+
+        In a method of its own, so that a waiting dispatcher keeps no batch alive.
+        """
+        messages = [first]
+        while not self._inbox.empty():
+            messages.append(self._inbox.get())
+        batches = dict.fromkeys(message for message in messages if isinstance(message, Batch))
+        for batch in batches:
+            if batch.call is not None and not batch.ended and not batch.call.cancelled:
+                self._cluster.cancel(batch.call)
+        ended = [batch for batch in batches if batch.ended and batch in self._flying]
+        if ended:
+            self._land(ended)
+        if False in messages:
+            return False
+        self._send()
+        return True
 
     def _send(self) -> None:
         """Submits what waits, as far as there is room for it."""
@@ -213,6 +226,7 @@ class ClusterDriver(Driver):
                 self._waiting.put_back(batch.attempts)
             return
         self._flying.add(batch)
+        self._flying_suspects += batch.suspect
         if batch.unwanted:
             self._cluster.cancel(batch.call)
 
@@ -226,6 +240,7 @@ class ClusterDriver(Driver):
         replies = self._cluster.fetch([batch.call for batch in batches if batch.call is not None])
         for batch, reply in zip(batches, replies, strict=True):
             self._flying.discard(batch)
+            self._flying_suspects -= batch.suspect
             if isinstance(reply, Reply):
                 outcomes += self._answered(batch, reply)
             else:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future
 from typing import Any
 
 from routilux.drivers.cluster.port import CONNECT_SECONDS, Call, Cluster
 from routilux.drivers.cluster.travel import Reply
-from routilux.drivers.cluster.versions import PACKAGES, version_of
+from routilux.drivers.cluster.versions import PACKAGES, python_version, version_of
 from routilux.errors import ClusterError, WorkerLostError
 from routilux.guard import guarded, text_of
 
@@ -33,7 +32,7 @@ class ExecutorCluster(Cluster):
         self._workers: int = workers or getattr(executor, "_max_workers", None) or os.cpu_count() or 1
 
     def connect(self) -> None:
-        probe = self._submitted(platform.python_version)
+        probe = self._submitted(python_version)
         if probe.done() and probe.exception() is not None:
             raise ClusterError(f"The {self.engine} runs nothing: {text_of(probe.exception() or RuntimeError())}")
 
@@ -42,7 +41,7 @@ class ExecutorCluster(Cluster):
         return self._workers
 
     def versions(self) -> Mapping[str, str | None]:
-        probes = {"python": self._submitted(platform.python_version)}
+        probes = {"python": self._submitted(python_version)}
         probes.update({package: self._submitted(version_of, package) for package in PACKAGES})
         found = {}
         for name, probe in probes.items():

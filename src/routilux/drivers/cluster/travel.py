@@ -90,7 +90,7 @@ class _Batch:
             else:
                 self._broken[key] = broken
         began = perf_counter_ns()
-        answers = []
+        answers: list[bytes] = []
         for letter in letters:
             if answers and perf_counter_ns() - began > LONGEST_NS:
                 break

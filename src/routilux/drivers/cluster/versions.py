@@ -20,13 +20,18 @@ def version_of(package: str) -> str | None:
         return None
 
 
+def python_version() -> str:
+    """The version of Python; a function that can be pickled by its name anywhere."""
+    return platform.python_version()
+
+
 def check_versions(cluster: Cluster) -> None:
     """Raises `ClusterError` unless the workers have the Python and the packages that this process has.
 
     The last part of a version may differ, but not that of this package, both ends of which speak to each other.
     """
     there = cluster.versions()
-    here = {"python": platform.python_version(), **{package: version_of(package) for package in PACKAGES}}
+    here = {"python": python_version(), **{package: version_of(package) for package in PACKAGES}}
     differences = [
         f"{name} {theirs or 'missing'} on the workers, {here[name] or 'missing'} here"
         for name, theirs in there.items()
