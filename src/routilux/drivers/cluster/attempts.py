@@ -59,8 +59,8 @@ class Batch:
         """Set once it is under way."""
         self.ended = False
         """Set when the cluster says so."""
-        self.suspect = False
-        """Whether a worker died with what it holds before."""
+        self.deaths = 0
+        """How many workers have died with what it holds."""
         self.generation = 0
         """The highest generation of the parcels that it encloses."""
 
@@ -76,7 +76,8 @@ class Waiting:
     def __init__(self) -> None:
         self._attempts: deque[Attempt] = deque()
         self._costs: dict[Station, float] = {}
-        self._suspects: set[tuple[str, int]] = set()
+        self._deaths: dict[tuple[str, int], int] = {}
+        """By job and activation: how many workers died with it."""
         self.typical = float(AIM_NS)
         """What attempts have cost lately."""
 
@@ -84,9 +85,9 @@ class Waiting:
         return len(self._attempts)
 
     @property
-    def starts_suspect(self) -> bool:
+    def next_is_suspect(self) -> bool:
         """Whether a worker died with what is the next to leave."""
-        return bool(self._suspects and self._attempts and self._attempts[0].identity[:2] in self._suspects)
+        return bool(self._attempts and self._deaths_of(self._attempts[0]))
 
     def put(self, attempt: Attempt) -> None:
         """One more."""
@@ -106,7 +107,7 @@ class Waiting:
         first = self._attempts.popleft()
         batch = Batch([first])
         first.batch = batch
-        batch.suspect = first.identity[:2] in self._suspects
+        batch.deaths = self._deaths_of(first)
         room = AIM_NS - self._cost(first)
         most = -(-(len(self._attempts) + 1) // free)
         while self._attempts and len(batch.attempts) < most:
@@ -132,15 +133,18 @@ class Waiting:
         cost = EACH_NS + run_time + size * BYTE_NS
         self._costs[station] = cost + (1 - FRESH) * (self._costs.get(station, cost) - cost)
         self.typical += FRESH * (cost - self.typical)
-        self._suspects.discard(attempt.identity[:2])
+        self._deaths.pop(attempt.identity[:2], None)
 
     def suspect(self, attempt: Attempt) -> None:
         """A worker died with it: its next attempt travels alone, so that it takes no other along again."""
-        self._suspects.add(attempt.identity[:2])
+        self._deaths[attempt.identity[:2]] = self._deaths_of(attempt) + 1
 
     def forget(self, job_id: str) -> None:
         """A job is over."""
-        self._suspects = {suspect for suspect in self._suspects if suspect[0] != job_id}
+        self._deaths = {suspect: count for suspect, count in self._deaths.items() if suspect[0] != job_id}
+
+    def _deaths_of(self, attempt: Attempt) -> int:
+        return self._deaths.get(attempt.identity[:2], 0)
 
     def _drop_unwanted(self) -> None:
         while self._attempts and self._attempts[0].unwanted:
@@ -149,6 +153,6 @@ class Waiting:
     def _cost(self, attempt: Attempt) -> float:
         """What an attempt will cost; all there is if nobody knows, or if it must travel alone."""
         station = attempt.activation[1]
-        if station.timeout_ns is not None or attempt.identity[:2] in self._suspects:
+        if station.timeout_ns is not None or self._deaths_of(attempt):
             return AIM_NS
         return self._costs.get(station, AIM_NS)

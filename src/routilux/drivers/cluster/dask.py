@@ -48,6 +48,7 @@ class DaskCluster(Cluster):
 
     engine = "Dask"
     keeps = True
+    prefetches = True
     depth = 4
 
     def __init__(self, given: Client | Deployed | str | None, workers: int) -> None:

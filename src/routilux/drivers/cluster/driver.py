@@ -64,7 +64,6 @@ class ClusterDriver(Driver):
         self._choosing = threading.Lock()
         """Held while an attempt gets into a batch, or is given up: it is either."""
         self._flying: set[Batch] = set()
-        self._flying_suspects = 0
         self._seen = {"": 0}
         """By what workers call themselves: their numbers; 0 is this process."""
         self._refusal: tuple[int, ClusterError] | None = None
@@ -131,9 +130,13 @@ class ClusterDriver(Driver):
     def _flights(self) -> int:
         """How many batches may be under way: long ones need fewer to keep the workers busy.
 
-        While one may be about that kills workers, there is one batch a worker, so that it takes no other along.
+        With what a worker has died of there is one batch a worker; behind what two have died of, none is sent at all,
+        or a worker that holds the next batch ready would lose that as well.
         """
-        if self._waiting.starts_suspect or self._flying_suspects:
+        deaths = max((batch.deaths for batch in self._flying), default=0)
+        if deaths > 1 and self._cluster.prefetches:
+            return 0
+        if deaths or self._waiting.next_is_suspect:
             return self._workers
         return self._workers * (self._cluster.depth if self._waiting.typical < AIM_NS else 2)
 
@@ -226,7 +229,6 @@ class ClusterDriver(Driver):
                 self._waiting.put_back(batch.attempts)
             return
         self._flying.add(batch)
-        self._flying_suspects += batch.suspect
         if batch.unwanted:
             self._cluster.cancel(batch.call)
 
@@ -240,7 +242,6 @@ class ClusterDriver(Driver):
         replies = self._cluster.fetch([batch.call for batch in batches if batch.call is not None])
         for batch, reply in zip(batches, replies, strict=True):
             self._flying.discard(batch)
-            self._flying_suspects -= batch.suspect
             if isinstance(reply, Reply):
                 outcomes += self._answered(batch, reply)
             else:

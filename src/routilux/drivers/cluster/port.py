@@ -43,6 +43,8 @@ class Cluster(ABC):
     """Whether `cancel` ends a call that runs."""
     keeps: bool = False
     """Whether values can stay there and be passed on by reference."""
+    prefetches: bool = False
+    """Whether workers are sent calls before they can run them, so that those are lost with the one that runs."""
     depth: int = 2
     """How many calls for each worker keep it busy while replies and the next calls are on their way."""
 
