@@ -10,12 +10,12 @@ from typing import Any, ClassVar, Self, Unpack
 from routilux import drawing
 from routilux.async_stream import AsyncStream
 from routilux.clock import SystemClock
-from routilux.crew import loaded
 from routilux.engine import Engine
 from routilux.errors import SettingError
 from routilux.flow import FlowDefinition
 from routilux.job import Job
 from routilux.launch import OWN_ENGINE, Launch, Planned, Prepared
+from routilux.loading import loaded, loaded_extra
 from routilux.many import MAX_JOBS, run_many
 from routilux.modes import Mode
 from routilux.ports import Clock
@@ -129,7 +129,11 @@ class Flow(FlowDefinition):
 
         new_engine = self._launch.engine_for_many(self.settings.updated(settings), own=_wants_own(settings))
         jobs: Iterator[Job] = run_many(prepare, params, max_jobs or MAX_JOBS, new_engine)
-        return loaded("routilux.progress", "shown")(jobs, params, self.flow_id) if progress else jobs
+        return (
+            loaded_extra("routilux.progress", "shown", "cli", "progress=True")(jobs, params, self.flow_id)
+            if progress
+            else jobs
+        )
 
     def check(self, entry: str, entry_params: Mapping[str, Any] | None = None) -> None:
         """Raises what `execute` would raise before it starts anything."""

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from routilux.course import Course
-from routilux.crew import loaded
 from routilux.facts import Started
 from routilux.job import Job
+from routilux.loading import loaded
 from routilux.modes import ABANDONED, EngineMode
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Iterable, Iterator, Mapping
-from importlib import import_module
 from typing import Any
 
 from routilux.drivers.port import Driver, LocalHost
 from routilux.drivers.threads import ThreadDriver
 from routilux.execution_mode import ExecutionMode
+from routilux.loading import loaded
 from routilux.ports import Clock
 from routilux.settings import Settings
 
@@ -17,11 +17,6 @@ LOADED: Mapping[ExecutionMode, str] = {
     ExecutionMode.MULTIPROCESSING: "routilux.drivers.processes.driver",
     ExecutionMode.DISTRIBUTED: "routilux.drivers.cluster.driver",
 }
-
-
-def loaded(module: str, name: str) -> Any:
-    """What a module that is not needed by every program has under a name."""
-    return getattr(import_module(module), name)
 
 
 class Crew:

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from routilux.course import Course
-from routilux.crew import loaded
 from routilux.errors import UnfinishedJobError
 from routilux.facts import Cancelled, Failure, JobStatus, Paused, Resumed
+from routilux.loading import loaded
 from routilux.machine.stranded import stranded
 from routilux.ports import Clock, Steering
 from routilux.results import Results

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from routilux.attendant import Attendant
 from routilux.checks import Receiver, entry_receiver
 from routilux.course import Course, Reader
-from routilux.crew import Awaiting, Crew, loaded
+from routilux.crew import Awaiting, Crew
 from routilux.drivers.invoke import Invoker
 from routilux.engine import Engine
 from routilux.errors import EntryParamsError, FlowBusyError
@@ -20,6 +20,7 @@ from routilux.facts import Freed, Origin, Started
 from routilux.flow import FlowDefinition
 from routilux.job import Job, report_stranded
 from routilux.limits import Limits
+from routilux.loading import loaded
 from routilux.machine.compile import compile_plan
 from routilux.machine.machine import Machine
 from routilux.machine.plan import Plan

@@ -45,7 +45,11 @@ def failing(handler, params=None, *, mode="sequential", **settings):
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("execution_mode", "paralel", "no mode 'paralel'. Known: 'asyncio', 'concurrent', 'distributed', 'multiprocessing', 'sequential'"),
+        (
+            "execution_mode",
+            "paralel",
+            "no mode 'paralel'. Known: 'asyncio', 'concurrent', 'distributed', 'multiprocessing', 'sequential'",
+        ),
         ("execution_mode", "sequentiel", "Did you mean 'sequential'"),
         ("execution_mode", None, "no mode None"),
         ("error_strategy", "stop", r"must be Stop\(\), Continue\(\), Skip\(\) or Retry"),

@@ -35,6 +35,7 @@ WORKERS = 1000
 SLICE_NS = 10_000_000
 """After so long a runner that never waits lets others have the loop."""
 
+
 def new_driver(
     host: LocalHost, clock: Clock, settings: Settings, name: str, loop: asyncio.AbstractEventLoop | None
 ) -> AsyncioDriver:

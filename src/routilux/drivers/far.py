@@ -284,6 +284,12 @@ class FarSide:
         for identity in [identity for identity in self._failed if identity[0] == job_id]:
             del self._failed[identity]
 
+    def close(self) -> None:
+        """Ends the event loop, if async handlers needed one."""
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+
     def _job(self, flow_id: str, job_id: str) -> tuple[Invoker, dict[str, dict[str, Any]]]:
         found = self._invokers.get(job_id)
         if found is None:

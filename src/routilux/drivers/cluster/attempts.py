@@ -1,0 +1,158 @@
+"""Attempts on their way to a cluster: those that wait, and which of them travel together."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TypeAlias
+
+from routilux.drivers.cluster.port import Call
+from routilux.drivers.port import Seat
+from routilux.machine.delivery import Activation
+from routilux.machine.plan import Station
+
+AIM_NS = 30_000_000
+"""So much work travels in one message: enough to outweigh the message, little enough to be seen soon."""
+
+EACH_NS = 30_000
+"""What an attempt costs beside its run time: to be pickled and read, there and back."""
+
+BYTE_NS = 5.0
+"""What a byte costs to be carried."""
+
+FRESH = 0.3
+"""The weight of a new run time in the mean."""
+
+Identity: TypeAlias = tuple[str, int, int]
+"""Job id, activation id, attempt."""
+
+
+class Attempt:
+    """One attempt, from `start` until it is settled."""
+
+    __slots__ = ("activation", "batch", "seat", "unwanted")
+
+    def __init__(self, seat: Seat, activation: Activation) -> None:
+        self.seat = seat
+        self.activation = activation
+        self.batch: Batch | None = None
+        """What it travels in; until then it has certainly not begun."""
+        self.unwanted = False
+        """Whether nobody waits for its outcome any more."""
+
+    @property
+    def identity(self) -> Identity:
+        """What tells it from all others."""
+        return self.seat.course.origin.job_id, self.activation[0], self.activation[5]
+
+    @property
+    def where(self) -> str:
+        """Flow and routine, for messages."""
+        return f"Flow {self.seat.course.origin.flow_id!r}, routine {self.activation[1].routine_id!r}"
+
+
+class Batch:
+    """Attempts that travel together."""
+
+    def __init__(self, attempts: list[Attempt]) -> None:
+        self.attempts = attempts
+        self.call: Call | None = None
+        """Set once it is under way."""
+        self.ended = False
+        """Set when the cluster says so."""
+        self.deaths = 0
+        """How many workers have died with what it holds."""
+        self.generation = 0
+        """The highest generation of the parcels that it encloses."""
+
+    @property
+    def unwanted(self) -> bool:
+        """Whether nobody waits for any of it."""
+        return all(attempt.unwanted for attempt in self.attempts)
+
+
+class Waiting:
+    """The attempts that have not left, first come, first served."""
+
+    def __init__(self) -> None:
+        self._attempts: deque[Attempt] = deque()
+        self._costs: dict[Station, float] = {}
+        self._deaths: dict[tuple[str, int], int] = {}
+        """By job and activation: how many workers died with it."""
+        self.typical = float(AIM_NS)
+        """What attempts have cost lately."""
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    @property
+    def next_is_suspect(self) -> bool:
+        """Whether a worker died with what is the next to leave."""
+        return bool(self._attempts and self._deaths_of(self._attempts[0]))
+
+    def put(self, attempt: Attempt) -> None:
+        """One more."""
+        self._attempts.append(attempt)
+
+    def put_back(self, attempts: list[Attempt]) -> None:
+        """These have certainly not begun: they are the next to leave."""
+        for attempt in reversed(attempts):
+            attempt.batch = None
+            self._attempts.appendleft(attempt)
+
+    def take(self, free: int) -> Batch | None:
+        """The next batch, one of `free` that could leave now, so that they get equal shares."""
+        self._drop_unwanted()
+        if not self._attempts:
+            return None
+        first = self._attempts.popleft()
+        batch = Batch([first])
+        first.batch = batch
+        batch.deaths = self._deaths_of(first)
+        room = AIM_NS - self._cost(first)
+        most = -(-(len(self._attempts) + 1) // free)
+        while self._attempts and len(batch.attempts) < most:
+            attempt = self._attempts[0]
+            room -= self._cost(attempt)
+            if room < 0:
+                break
+            self._attempts.popleft()
+            if not attempt.unwanted:
+                attempt.batch = batch
+                batch.attempts.append(attempt)
+        return batch
+
+    def take_all(self) -> list[Attempt]:
+        """All that wait."""
+        attempts = [attempt for attempt in self._attempts if not attempt.unwanted]
+        self._attempts.clear()
+        return attempts
+
+    def saw(self, attempt: Attempt, run_time: int, size: int) -> None:
+        """An attempt has come back: it ran so long, and so many bytes went to and fro."""
+        station = attempt.activation[1]
+        cost = EACH_NS + run_time + size * BYTE_NS
+        self._costs[station] = cost + (1 - FRESH) * (self._costs.get(station, cost) - cost)
+        self.typical += FRESH * (cost - self.typical)
+        self._deaths.pop(attempt.identity[:2], None)
+
+    def suspect(self, attempt: Attempt) -> None:
+        """A worker died with it: its next attempt travels alone, so that it takes no other along again."""
+        self._deaths[attempt.identity[:2]] = self._deaths_of(attempt) + 1
+
+    def forget(self, job_id: str) -> None:
+        """A job is over."""
+        self._deaths = {suspect: count for suspect, count in self._deaths.items() if suspect[0] != job_id}
+
+    def _deaths_of(self, attempt: Attempt) -> int:
+        return self._deaths.get(attempt.identity[:2], 0)
+
+    def _drop_unwanted(self) -> None:
+        while self._attempts and self._attempts[0].unwanted:
+            self._attempts.popleft()
+
+    def _cost(self, attempt: Attempt) -> float:
+        """What an attempt will cost; all there is if nobody knows, or if it must travel alone."""
+        station = attempt.activation[1]
+        if station.timeout_ns is not None or self._deaths_of(attempt):
+            return AIM_NS
+        return self._costs.get(station, AIM_NS)
