@@ -129,11 +129,10 @@ class Flow(FlowDefinition):
 
         new_engine = self._launch.engine_for_many(self.settings.updated(settings), own=_wants_own(settings))
         jobs: Iterator[Job] = run_many(prepare, params, max_jobs or MAX_JOBS, new_engine)
-        return (
-            loaded_extra("routilux.progress", "shown", "cli", "progress=True")(jobs, params, self.flow_id)
-            if progress
-            else jobs
-        )
+        if not progress:
+            return jobs
+        shown: Iterator[Job] = loaded_extra("routilux.progress", "shown", "cli", "progress=True")(jobs, params)
+        return shown
 
     def check(self, entry: str, entry_params: Mapping[str, Any] | None = None) -> None:
         """Raises what `execute` would raise before it starts anything."""

@@ -13,7 +13,6 @@ from routilux.ports import Clock
 from routilux.settings import Settings
 
 LOADED: Mapping[ExecutionMode, str] = {
-    ExecutionMode.ASYNCIO: "routilux.drivers.coroutines",
     ExecutionMode.MULTIPROCESSING: "routilux.drivers.processes.driver",
     ExecutionMode.DISTRIBUTED: "routilux.drivers.cluster.driver",
 }
@@ -69,13 +68,18 @@ class Crew:
         return len(self._drivers)
 
     def _new_driver(self, mode: ExecutionMode, host: LocalHost) -> Driver:
+        workers = self._settings.workers_of(mode)
         match mode:
             case ExecutionMode.SEQUENTIAL:
                 return ThreadDriver(host, self._clock, 1, f"{self._name}-sequential", mode)
             case ExecutionMode.CONCURRENT:
-                return ThreadDriver(host, self._clock, self._settings.workers_of(mode), self._name)
-        new_driver = loaded(LOADED[mode], "new_driver")
-        driver: Driver = new_driver(host, self._clock, self._settings, self._name, self._loop)
+                return ThreadDriver(host, self._clock, workers, self._name)
+        driver: Driver
+        if mode is ExecutionMode.ASYNCIO:
+            new_driver = loaded("routilux.drivers.coroutines", "AsyncioDriver")
+            driver = new_driver(host, self._clock, workers, self._name, self._loop)
+        else:
+            driver = loaded(LOADED[mode], "new_driver")(host, self._clock, self._settings, self._name)
         return driver
 
 

@@ -92,7 +92,7 @@ class Launch:
     def prepare(
         self, planned: Planned, *, own: bool, streaming: bool = False, engine: Engine | None = None
     ) -> Prepared[Mode]:
-        """A job in the thread of whoever asks, or on an engine: the given one, that of the block, or (`own`) its own."""
+        """A job in the thread of whoever asks, or on an engine: the given one, the block's, or (`own`) its own."""
         if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
             course, first, history = self.new_course(planned, 1, 1, streaming=streaming)
             mode: Mode = SequentialMode(course, self._invoker(course), self._clock)

@@ -9,7 +9,7 @@ from rich.progress import track
 from routilux.job import Job
 
 
-def shown(jobs: Iterator[Job], params: Iterable[object], flow_id: str) -> Iterator[Job]:
+def shown(jobs: Iterator[Job], params: Iterable[object]) -> Iterator[Job]:
     """The same jobs, with a bar in the terminal that moves on with each."""
     total = len(params) if isinstance(params, Sized) else None
-    yield from track(jobs, description=flow_id, total=total)
+    yield from track(jobs, description="Jobs", total=total)

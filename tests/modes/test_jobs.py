@@ -13,6 +13,7 @@ import pytest
 
 from routilux import Context, Continue, Flow, JobStatus, Retry, Routine, collect, routine
 from routilux.errors import JobCancelledError
+from tests.threads import ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 PATIENCE = 30
@@ -90,7 +91,7 @@ def test_start_returns_at_once_and_wait_says_whether_it_is_over(mode):
     gate.released.set()
     assert job.wait(PATIENCE)
     assert job.results["Gated"] == [0]
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @BOTH
@@ -231,7 +232,7 @@ def test_waiting_tells_of_retries_and_batches():
     assert any(str(one) == "<lambda>: batch: has 1 of 5" for one in job.waiting())
     job.cancel()
     assert job.wait(PATIENCE)
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 # --- streams
@@ -245,7 +246,7 @@ def test_a_stream_gives_results_as_they_leave(mode):
     assert sorted(stream) == list(range(100))
     assert stream.job.status == "completed"
     assert list(stream) == []
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @BOTH
@@ -275,7 +276,7 @@ def test_a_slow_reader_holds_the_source_back(mode):
             assert next(stream) >= 0
             assert len(asked) <= number + 1 + 3 * 4 + 2
     assert stream.job.status == "cancelled"
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 def test_a_reader_who_does_not_read_is_named():
@@ -308,7 +309,7 @@ def test_a_stream_raises_at_its_end_what_failed_the_job(mode):
             found.append(value)
     assert len(found) <= 3
     assert stream.job.status == "failed"
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @BOTH
@@ -331,7 +332,7 @@ def _wait_for_threads() -> None:
     for thread in threading.enumerate():
         if thread is not threading.current_thread():
             thread.join(PATIENCE)
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @BOTH
@@ -364,11 +365,11 @@ def test_a_block_keeps_its_threads_for_all_its_jobs():
     with flow:
         for _ in range(20):
             flow.execute("numbers", {"n": 10})
-        assert 1 <= threading.active_count() - 1 <= 3
+        assert 1 <= len(ours()) <= 3
         jobs = [flow.start("numbers", {"n": 50}) for _ in range(5)]
     assert [len(job.results["work"]) for job in jobs] == [50] * 5
     assert len(used) <= 2
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @BOTH
@@ -388,7 +389,7 @@ def test_a_block_that_is_left_by_an_exception_cancels_its_jobs(mode):
     with pytest.raises(LookupError, match="out"):
         leave_early()
     assert jobs[0].status == "cancelled"
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 def test_settings_of_one_execution_do_not_touch_another():

@@ -13,6 +13,7 @@ import pytest
 from routilux import Context, Continue, ErrorStrategy, Flow, Retry, Skip, keyed, routine
 from routilux.errors import JobCancelledError
 from routilux.results import Results
+from tests.threads import ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 PATIENCE = 30
@@ -222,7 +223,7 @@ def test_a_job_is_forgotten_however_it_ended(mode, how):
     del job
     gc.collect()
     assert kept() is None
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @pytest.mark.parametrize("limited", [False, True])

@@ -10,6 +10,7 @@ import pytest
 
 from routilux import Flow, routine
 from routilux.errors import JobCancelledError
+from tests.threads import ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 PATIENCE = 30
@@ -48,7 +49,7 @@ def test_a_stream_that_nobody_keeps_does_not_keep_its_flow_busy(mode):
     flow = line(mode)
     flow.stream("numbers")
     flow.add_routine(lambda x: x, "another")
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @BOTH
@@ -58,7 +59,7 @@ def test_a_block_is_left_although_a_stream_of_it_is_not_read_to_its_end(mode, re
         stream = flow.stream("numbers", {"n": 10**9})
         assert len([next(stream) for _ in range(read)]) == read
     assert stream.job.status == "cancelled"
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @BOTH
@@ -83,7 +84,7 @@ def test_a_job_may_be_steered_before_its_stream_is_read(mode, asked):
     else:
         assert sorted(stream) == [0, 1, 2]
         assert stream.job.status == "completed"
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @BOTH
@@ -96,7 +97,7 @@ def test_a_cancel_while_it_is_read_ends_the_stream(mode):
             if len(found) == 10:
                 stream.job.cancel()
     assert len(found) < 100
-    assert threading.active_count() == 1
+    assert ours() == []
 
 
 @BOTH

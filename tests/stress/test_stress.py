@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import random
 import sys
-import threading
 import time
 
 import pytest
 
 from routilux import Continue, Flow, Retry, Skip, Stop, collect, routine
+from tests.threads import ours
 
 FULL = os.environ.get("ROUTILUX_STRESS") == "full"
 ITEMS, REPETITIONS, STEERED = (200_000, 20, 200) if FULL else (5_000, 2, 30)
@@ -64,7 +64,7 @@ STRATEGIES = {
 def test_counts_are_exact_each_time_and_threads_go_back_to_the_number_before(name, switching):
     flow = Flow("stress", execution_mode="concurrent", max_workers=6, error_strategy=STRATEGIES[name])
     flow.chain(numbers, sometimes, count)
-    before = threading.active_count()
+    before = ours()
     for _ in range(REPETITIONS):
         job = flow.execute("numbers", {"n": ITEMS})
         counts = job.counts["sometimes"]
@@ -79,7 +79,7 @@ def test_counts_are_exact_each_time_and_threads_go_back_to_the_number_before(nam
             assert counts.failed + counts.skipped == BAD == job.error_count
             assert counts.retried == (BAD if "retry" in name else 0)
             assert counts.executions == ITEMS
-        assert threading.active_count() == before
+        assert ours() == before
 
 
 @pytest.mark.timeout(3600)
@@ -92,7 +92,7 @@ def test_steered_at_random_no_job_hangs_and_nothing_is_lost(switching):
     flow.add_routine(numbers)
     flow.add_routine(lambda x: seen.append(x) or x, "work")
     flow.chain("numbers", "work", sometimes, count)
-    before = threading.active_count()
+    before = ours()
     ended = {"completed": 0, "cancelled": 0}
     for _ in range(STEERED):
         seen.clear()
@@ -113,6 +113,6 @@ def test_steered_at_random_no_job_hangs_and_nothing_is_lost(switching):
         if job.status == "completed":
             assert len(seen) == n
             assert job.result == n - sum(map(bad, range(n)))
-        assert threading.active_count() == before
+        assert ours() == before
     assert ended["completed"] > 0
     assert ended["cancelled"] > 0

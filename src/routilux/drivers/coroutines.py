@@ -25,7 +25,6 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
 from routilux.ports import Clock
-from routilux.settings import Settings
 
 logger = logging.getLogger("routilux")
 
@@ -34,13 +33,6 @@ WORKERS = 1000
 
 SLICE_NS = 10_000_000
 """After so long a runner that never waits lets others have the loop."""
-
-
-def new_driver(
-    host: LocalHost, clock: Clock, settings: Settings, name: str, loop: asyncio.AbstractEventLoop | None
-) -> AsyncioDriver:
-    """The driver as the settings want it; on `loop`, or else on one of its own."""
-    return AsyncioDriver(host, clock, settings.workers_of(ExecutionMode.ASYNCIO), name, loop)
 
 
 class Runner:

@@ -97,7 +97,7 @@ def recipe_of(flow_id: str, station: Station) -> Recipe:
     )
 
 
-class _Pickler(cloudpickle.Pickler):
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
     """Pickles by reference what can be imported, also what `@routine` stands in front of; all else by value."""
 
     def reducer_override(self, obj: Any) -> Any:

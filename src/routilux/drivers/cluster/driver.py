@@ -45,8 +45,8 @@ Message: TypeAlias = "Batch | bool"
 """To the dispatcher: a batch has ended, or all of it has become unwanted; True: look what waits; False: close."""
 
 
-def new_driver(host: Host, clock: Clock, settings: Settings, name: str, loop: object) -> ClusterDriver:
-    """The driver as the settings want it; event loops are no matter of its."""
+def new_driver(host: Host, clock: Clock, settings: Settings, name: str) -> ClusterDriver:
+    """The driver as the settings want it."""
     meant = settings.cluster if settings.executor is None else settings.executor
     workers = settings.workers_of(ExecutionMode.DISTRIBUTED)
     cluster = cluster_of(None, meant, workers, insecure_cluster=settings.insecure_cluster)

@@ -33,8 +33,8 @@ from routilux.ports import Clock
 from routilux.settings import Settings
 
 
-def new_driver(host: Host, clock: Clock, settings: Settings, name: str, loop: object) -> ProcessDriver:
-    """The driver as the settings want it; event loops are no matter of its."""
+def new_driver(host: Host, clock: Clock, settings: Settings, name: str) -> ProcessDriver:
+    """The driver as the settings want it."""
     return ProcessDriver(host, clock, settings.workers_of(ExecutionMode.MULTIPROCESSING), name)
 
 
