@@ -39,6 +39,9 @@ from routilux.settings import ExecutionMode
 REST_NS = 5_000_000_000
 """So long after it could not be reached a cluster is not asked again: attempts fail at once."""
 
+LONG_NS = 600_000_000
+"""Of attempts that take longer, none waits on the cluster for a worker: here it can still be given up."""
+
 Message: TypeAlias = "Batch | bool"
 """To the dispatcher: a batch has ended, or all of it has become unwanted; True: look what waits; False: close."""
 
@@ -128,7 +131,14 @@ class ClusterDriver(Driver):
 
     @property
     def _flights(self) -> int:
-        """How many batches may be under way: long ones need fewer to keep the workers busy.
+        """How many batches under way keep all workers busy: of long ones it takes fewer."""
+        if self._waiting.typical > LONG_NS:
+            return self._workers
+        return self._workers * (self._cluster.depth if self._waiting.typical < AIM_NS else 2)
+
+    @property
+    def _room(self) -> int:
+        """How many more batches may be sent now.
 
         With what a worker has died of there is one batch a worker; behind what two have died of, none is sent at all,
         or a worker that holds the next batch ready would lose that as well.
@@ -136,9 +146,8 @@ class ClusterDriver(Driver):
         deaths = max((batch.deaths for batch in self._flying), default=0)
         if deaths > 1 and self._cluster.prefetches:
             return 0
-        if deaths or self._waiting.next_is_suspect:
-            return self._workers
-        return self._workers * (self._cluster.depth if self._waiting.typical < AIM_NS else 2)
+        suspicious = deaths or self._waiting.next_is_suspect
+        return (self._workers if suspicious else self._flights) - len(self._flying)
 
     @property
     def _batch_size(self) -> int:
@@ -175,7 +184,7 @@ class ClusterDriver(Driver):
 
     def _send(self) -> None:
         """Submits what waits, as far as there is room for it."""
-        while (room := self._flights - len(self._flying)) > 0 and len(self._waiting):
+        while len(self._waiting) and (room := self._room) > 0:
             refusal = self._reach()
             if refusal is not None:
                 with self._choosing:
@@ -250,7 +259,10 @@ class ClusterDriver(Driver):
         self._settle(outcomes)
 
     def _answered(self, batch: Batch, reply: Reply) -> list[tuple[Attempt, Settled | BaseException]]:
-        """The outcomes of a batch; what the worker did not begin is the next to leave again."""
+        """The outcomes of a batch; what the worker did not begin is the next to leave again.
+
+        Clocks differ between machines, so moments are laid out such that the last of a batch ended now.
+        """
         worker = self._seen.setdefault(reply.worker, len(self._seen))
         answers = [(packed, *guarded(_answer, packed)) for packed in reply.answers]
         last = max((answer.ended for _, answer, broken in answers if broken is None), default=0)
@@ -263,7 +275,13 @@ class ClusterDriver(Driver):
                 continue
             with self._choosing:
                 self._waiting.saw(attempt, answer.ended - answer.began, len(packed))
-            outcomes.append((attempt, self._outcome(batch, attempt, answer, shift, worker)))
+            emissions, lost = guarded(self._emissions, batch, answer)
+            if lost is not None:
+                outcomes.append(
+                    (attempt, WorkerLostError(f"{attempt.where}: what it emitted is lost: {text_of(lost)}"))
+                )
+                continue
+            outcomes.append((attempt, _outcome(attempt, answer, emissions, shift, worker)))
         rest = batch.attempts[len(answers) :]
         with self._choosing:
             self._waiting.put_back([attempt for attempt in rest if not attempt.unwanted])
@@ -271,25 +289,14 @@ class ClusterDriver(Driver):
         outcomes += [(attempt, gone) for attempt in rest if attempt.unwanted]
         return outcomes
 
-    def _outcome(self, batch: Batch, attempt: Attempt, answer: Answer, shift: int, worker: int) -> Settled:
-        """What came of an attempt; moments are such that the last of a batch ended now, by our clock."""
-        if answer.state is not None:
-            kept = attempt.seat.course.states.setdefault(attempt.activation[1].routine_id, {})
-            kept.clear()
-            kept.update(answer.state)
-        began, ended = answer.began + shift, answer.ended + shift
-        emissions = self._emissions(batch, answer) if attempt.activation[1].stays else answer.emissions
-        return Settled(
-            answer.number, answer.attempt, began, ended, worker, emissions, answer.error, frames=answer.frames
-        )
-
     def _emissions(self, batch: Batch, answer: Answer) -> Emissions:
-        call = batch.call
-        assert call is not None
+        """What an attempt emitted, with parcels for the values that stayed on the cluster."""
+        if batch.call is None or not batch.call.places:
+            return answer.emissions
         emissions = list(answer.emissions)
         for index, (event, value) in enumerate(emissions):
             if isinstance(value, Enclosed):
-                placed = self._cluster.place(call, value.index)
+                placed = self._cluster.place(batch.call, value.index)
                 emissions[index] = event, ClusterParcel(self._cluster, placed, batch.generation + 1)
         return emissions
 
@@ -340,3 +347,13 @@ class ClusterDriver(Driver):
 def _answer(packed: bytes) -> Answer:
     answer: Answer = pickle.loads(packed)
     return answer
+
+
+def _outcome(attempt: Attempt, answer: Answer, emissions: Emissions, shift: int, worker: int) -> Settled:
+    """What came of an attempt, with what its routine keeps put back; `shift` turns the worker's moments into ours."""
+    if answer.state is not None:
+        kept = attempt.seat.course.states.setdefault(attempt.activation[1].routine_id, {})
+        kept.clear()
+        kept.update(answer.state)
+    began, ended = answer.began + shift, answer.ended + shift
+    return Settled(answer.number, answer.attempt, began, ended, worker, emissions, answer.error, frames=answer.frames)
