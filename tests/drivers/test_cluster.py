@@ -104,7 +104,12 @@ def host(engine: str) -> Iterator[Host]:
 def session_folders() -> set[Path]:
     """What Dask and Ray keep their files in while they run for us."""
     places = {Path(tempfile.gettempdir()), Path("/tmp")}
-    return {folder for place in places for engine in ("dask", "ray") for folder in place.glob(f"routilux-{engine}-{os.getpid()}-*")}
+    return {
+        folder
+        for place in places
+        for engine in ("dask", "ray")
+        for folder in place.glob(f"routilux-{engine}-{os.getpid()}-*")
+    }
 
 
 @pytest.fixture

@@ -146,7 +146,9 @@ class RayCluster(Cluster):
             check_listens(self.engine, self._address)
         settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
         if self._address in (None, "local"):
-            folder = tempfile.mkdtemp(prefix=f"routilux-ray-{os.getpid()}-", dir="/tmp" if sys.platform != "win32" else None)
+            folder = tempfile.mkdtemp(
+                prefix=f"routilux-ray-{os.getpid()}-", dir="/tmp" if sys.platform != "win32" else None
+            )
             RayCluster._folder.append(folder)
             settings.update(num_cpus=self._workers, include_dashboard=False, _temp_dir=folder)
             if sys.platform == "linux":
