@@ -104,7 +104,12 @@ def host(engine: str) -> Iterator[Host]:
 def session_folders() -> set[Path]:
     """What Dask and Ray keep their files in while they run for us."""
     places = {Path(tempfile.gettempdir()), Path("/tmp")}
-    return {folder for place in places for engine in ("dask", "ray") for folder in place.glob(f"routilux-{engine}-*")}
+    return {
+        folder
+        for place in places
+        for engine in ("dask", "ray")
+        for folder in place.glob(f"routilux-{engine}-{os.getpid()}-*")
+    }
 
 
 @pytest.fixture
@@ -362,6 +367,20 @@ def test_small_values_and_those_that_others_read_come_back(host, needs):
     small.stays = frozenset({"output"})
     assert host.values(small, [1]) == [b"x"]
     assert host.values(station_of(lambda x: b"x" * LARGE, "x"), [1]) == [b"x" * LARGE]
+
+
+@only("ray")
+def test_flows_share_the_one_ray_of_a_process(host, needs):
+    other = open_driver("ray")
+    assert other.values(station_of(lambda x: x, "x"), [1]) == [1]
+    other.driver.close()
+    assert host.values(station_of(lambda x: x, "x"), [1]) == [1]
+
+    elsewhere = open_driver("ray://127.0.0.1:1")
+    (error,) = elsewhere.values(station_of(lambda x: x, "x"), [1])
+    assert isinstance(error, ClusterError)
+    assert "only once in a process" in str(error)
+    elsewhere.driver.close()
 
 
 def test_large_arguments_and_handlers_arrive(host):

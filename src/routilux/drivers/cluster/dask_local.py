@@ -27,9 +27,11 @@ BOOT = (
 
 SETTINGS = {
     "distributed.scheduler.allowed-failures": 0,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
     "distributed.worker.profile.enabled": False,
 }
-"""Attempts are counted by the machine alone, and Dask tries nothing again that died with a worker."""
+"""Dask tries nothing again that died with a worker, as the machine counts attempts; and it serves no pages."""
 
 END_SECONDS = 15.0
 
@@ -100,13 +102,13 @@ def main(workers: int) -> None:
     os.dup2(2, 1)
     dask.config.set(SETTINGS)
     with (
-        tempfile.TemporaryDirectory(prefix="routilux-dask-", ignore_cleanup_errors=True) as folder,
+        tempfile.TemporaryDirectory(prefix=f"routilux-dask-{os.getppid()}-", ignore_cleanup_errors=True) as folder,
         LocalCluster(
             n_workers=workers,
             threads_per_worker=1,
             host="127.0.0.1",
-            dashboard_address=None,
-            worker_dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
+            scheduler_kwargs={"dashboard": False},
             local_directory=folder,
             silence_logs=50,
         ) as cluster,

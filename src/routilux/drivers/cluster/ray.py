@@ -6,6 +6,7 @@ and does nothing. Ray is there once in a process, so all flows share one local R
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import os
@@ -73,9 +74,16 @@ class RayCluster(Cluster):
     def connect(self) -> None:
         self.close()
         with RayCluster._sharing:
-            if RayCluster._sharers or not ray.is_initialized():
-                if not RayCluster._sharers:
-                    self._begin()
+            others = {cluster._address for cluster in RayCluster._sharers}
+            if others - {self._address}:
+                raise ClusterError(
+                    f"This program uses Ray at {_named(*others)} already, and Ray can be used only once in a process: "
+                    f"it cannot use that at {_named(self._address)} as well."
+                )
+            if not (others or ray.is_initialized()):
+                self._begin()
+                others.add(self._address)
+            if others:
                 RayCluster._sharers.append(self)
         self._workers = max(1, int(_resources().get("CPU", 0)))
 
@@ -113,7 +121,8 @@ class RayCluster(Cluster):
         guarded(lambda: ray.cancel(_own(call).references[0], force=True))
 
     def share(self, blob: bytes) -> object:
-        return ray.put(blob)
+        shared, broken = guarded(ray.put, blob)
+        return blob if broken is not None else shared
 
     def place(self, call: Call, index: int) -> object:
         return _own(call).references[1 + index]
@@ -137,7 +146,9 @@ class RayCluster(Cluster):
             check_listens(self.engine, self._address)
         settings: dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
         if self._address in (None, "local"):
-            folder = tempfile.mkdtemp(prefix="routilux-ray-", dir="/tmp" if sys.platform != "win32" else None)
+            folder = tempfile.mkdtemp(
+                prefix=f"routilux-ray-{os.getpid()}-", dir="/tmp" if sys.platform != "win32" else None
+            )
             RayCluster._folder.append(folder)
             settings.update(num_cpus=self._workers, include_dashboard=False, _temp_dir=folder)
             if sys.platform == "linux":
@@ -150,9 +161,7 @@ class RayCluster(Cluster):
             _, broken = guarded(lambda: ray.init(**settings))
         if broken is not None:
             ray.shutdown()
-            raise ClusterError(
-                f"Ray at {self._address or 'this machine'} cannot be reached: {text_of(broken)}"
-            ) from broken
+            raise ClusterError(f"Ray at {_named(self._address)} cannot be reached: {text_of(broken)}") from broken
 
     def _remote(self, function: Callable[..., Any], returns: int, cpus: int = 1) -> Any:
         """The function as Ray wants it, which is pickled once."""
@@ -163,6 +172,10 @@ class RayCluster(Cluster):
         return found
 
 
+def _named(address: str | None) -> str:
+    return address or "this machine"
+
+
 def _resources() -> Mapping[str, float]:
     found: Mapping[str, float] = guarded(ray.cluster_resources)[0] or {}
     return found
@@ -170,6 +183,7 @@ def _resources() -> Mapping[str, float]:
 
 def _end() -> None:
     """Ends what `_begin` began, and leaves no session behind."""
+    atexit.unregister(_end)
     ray.shutdown()
     while RayCluster._folder:
         shutil.rmtree(RayCluster._folder.pop(), ignore_errors=True)
