@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -94,7 +93,7 @@ def _show(figures: list[Figure]) -> None:
 def _cells(figure: Figure) -> tuple[str, ...]:
     sign = ">=" if figure.better is Better.LARGER else "<="
     target = "" if figure.target is None else f"{sign} {figure.target:g} {figure.unit}"
-    numbers = ("" if math.isnan(one) else f"{one:.2f} {figure.unit}" for one in (figure.best, figure.median))
+    numbers = (f"{one:.2f} {figure.unit}" if figure.unit else "" for one in (figure.best, figure.median))
     return figure.measure, target, *numbers, figure.verdict, figure.note
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import gc
-import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ class Figure:
     target: float | None
     """`None`: shown for comparison, not judged."""
     unit: str
+    """Empty: nothing was measured."""
     best: float
     """Of the least times that were measured; the minimum of a cost."""
     median: float
@@ -51,7 +51,7 @@ def exit_code(figures: list[Figure]) -> int:
 
 def skipped(measure: str, package: str) -> Figure:
     """A row that cannot be measured here."""
-    return Figure(measure, None, "", math.nan, math.nan, f"skipped: {package} is not installed")
+    return Figure(measure, None, "", 0.0, 0.0, f"skipped: {package} is not installed")
 
 
 def ratio(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import ray
 
 from benchmarks.contenders.port import WORKERS, Contender
@@ -13,7 +15,7 @@ class Ray(Contender):
 
     def __init__(self, pattern: Pattern) -> None:
         super().__init__(pattern)
-        ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level="error")
+        ray.init(num_cpus=WORKERS, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         self._task = ray.remote(max_retries=0)(task)
 
     def run(self, rounds: int, chunk: int) -> list[int]:
