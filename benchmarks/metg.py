@@ -15,7 +15,7 @@ from time import perf_counter
 from benchmarks.contenders.ours import open_for
 from benchmarks.contenders.port import WORKERS, Contender, installed, opened
 from benchmarks.measure import Figure, duration
-from benchmarks.patterns import Pattern, fan_in, plain, stencil, task, tree, trivial
+from benchmarks.patterns import Pattern, fan_in, plain, stencil, tree, trivial
 from benchmarks.spin import rounds_of
 
 EFFICIENCY = 0.5
@@ -104,23 +104,31 @@ class _Search:
             return size // 2, size
         while not self.reached(2 * size):
             size *= 2
-            assert self.seconds(size) < LONGEST, f"{self._contender} never reaches half of its workers"
+            assert size < LONGEST * 1e6 * self._microsecond, f"{self._contender} never reaches half of its workers"
         return size, 2 * size
 
     def reached(self, size: int) -> bool:
         """Whether this size is enough, with any number of tasks that travel together."""
-        chunks = list(self._contender.chunks)
+        chunks, best, baseline = list(self._contender.chunks), math.inf, math.inf
         for _ in range(TRIES):
             taken = {chunk: self._taken(size, chunk) for chunk in chunks}
-            if EFFICIENCY * WORKERS * min(taken.values()) <= self._contender.pattern.tasks * self.seconds(size):
+            best, baseline = min(best, *taken.values()), min(baseline, self._plain(size))
+            if EFFICIENCY * WORKERS * best <= baseline:
                 return True
             chunks = sorted(taken, key=lambda chunk: taken[chunk])[:BEST]
         return False
 
     def seconds(self, size: int) -> float:
         """What a task of this size takes in a plain loop."""
-        times = max(1, 2000 * self._microsecond // max(1, size))
-        return min(_seconds_of_a_task(size, times) for _ in range(5))
+        return min(self._plain(size) for _ in range(TRIES)) / self._contender.pattern.tasks
+
+    def _plain(self, size: int) -> float:
+        gc.collect()
+        began = perf_counter()
+        results = plain(self._contender.pattern, size)
+        taken = perf_counter() - began
+        assert results == self._results
+        return taken
 
     def _taken(self, size: int, chunk: int) -> float:
         gc.collect()
@@ -129,10 +137,3 @@ class _Search:
         taken = perf_counter() - began
         assert results == self._results
         return taken
-
-
-def _seconds_of_a_task(size: int, times: int) -> float:
-    began = perf_counter()
-    for number in range(times):
-        task(size, number)
-    return (perf_counter() - began) / times
