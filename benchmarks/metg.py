@@ -32,6 +32,9 @@ PRECISION = 1.1
 LONGEST = 0.1
 """Seconds: no search goes beyond."""
 
+FAR = 5
+"""A peer that needs so many times as much as another is measured roughly, because each of its runs takes seconds."""
+
 PEERS = {
     "pool": ("Pool.imap", "multiprocessing"),
     "joblib": ("joblib", "joblib"),
@@ -59,11 +62,15 @@ def metg(name: str, scale: float, repetitions: int) -> list[Figure]:
     return [figure] if scale < 1 else [figure, _against_peers(measure, pattern, ours)]
 
 
-def least_granularity(contender: Contender) -> float:
-    """Seconds that a task must take; the first runs, which start workers and learn sizes, are not counted."""
+def least_granularity(contender: Contender, rival: float = math.inf) -> float:
+    """Seconds that a task must take, found only to a factor of two where that is far more than a rival's.
+
+    The first runs, which start workers and learn sizes, are not counted.
+    """
     search = _Search(contender)
     too_small, enough = search.bracket()
-    while enough > PRECISION * too_small and enough - too_small > 1:
+    precision = 2.0 if search.guess(too_small) > FAR * rival else PRECISION
+    while enough > precision * too_small and enough - too_small > 1:
         between = max(math.isqrt(too_small * enough), too_small + 1)
         too_small, enough = (too_small, between) if search.reached(between) else (between, enough)
     return search.seconds(enough)
@@ -75,8 +82,11 @@ def _against_peers(measure: str, pattern: Pattern, ours: list[float]) -> Figure:
         if not installed(package):
             notes.append(f"{package} is not installed")
             continue
+        rival = min(map(min, found), default=math.inf)
         with opened(name, pattern) as peer:
-            found.append([least_granularity(peer) for _ in ours])
+            found.append([least_granularity(peer, rival)])
+            while found[-1][0] <= FAR * rival and len(found[-1]) < len(ours):
+                found[-1].append(least_granularity(peer, rival))
         notes.append(f"{title} {duration(min(found[-1]))}")
     best = min(found, key=min)
     ratios = min(ours) / min(best), statistics.median(ours) / statistics.median(best)
@@ -104,7 +114,7 @@ class _Search:
             return size // 2, size
         while not self.reached(2 * size):
             size *= 2
-            assert size < LONGEST * 1e6 * self._microsecond, f"{self._contender} never reaches half of its workers"
+            assert self.guess(size) < LONGEST, f"{self._contender} never reaches half of its workers"
         return size, 2 * size
 
     def reached(self, size: int) -> bool:
@@ -117,6 +127,10 @@ class _Search:
                 return True
             chunks = sorted(taken, key=lambda chunk: taken[chunk])[:BEST]
         return False
+
+    def guess(self, size: int) -> float:
+        """About how many seconds a task of this size takes."""
+        return size / self._microsecond * 1e-6
 
     def seconds(self, size: int) -> float:
         """What a task of this size takes in a plain loop."""
