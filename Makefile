@@ -51,7 +51,7 @@ test-wheel: $(WHEEL_VENV)/.wheel
 
 wheel: build/.wheel
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
 format: $(VENV)/.dev
@@ -76,6 +76,10 @@ $(VENV)/.cli: $(VENV)/.python-$(VERSION) pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.python-$(VERSION) pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@ $(VENV)/.cli
+
+$(VENV)/.bench: $(VENV)/.python-$(VERSION) pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	touch $@ $(VENV)/.cli
 
 build/.wheel: $(VENV)/.dev $(SOURCES) README.md LICENSE

@@ -8,9 +8,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 
-from benchmarks import calls, processes
-from benchmarks.measure import Figure, exit_code
+from benchmarks import calls, clusters, coroutines, metg, mixes, processes, workers
+from benchmarks.measure import Better, Figure, exit_code
 
 try:
     from rich.console import Console
@@ -20,7 +21,7 @@ except ModuleNotFoundError:
 else:
     RICH = True
 
-COLUMNS = ("measure", "target", "minimum", "median", "verdict", "note")
+COLUMNS = ("measure", "target", "best", "median", "verdict", "note")
 
 ROWS: dict[str, Callable[[float, int], list[Figure]]] = {
     "chain": calls.sequential_chain,
@@ -31,7 +32,18 @@ ROWS: dict[str, Callable[[float, int], list[Figure]]] = {
     "source-sequential": lambda scale, _: processes.memory_of_a_source("sequential", scale),
     "source-concurrent": lambda scale, _: processes.memory_of_a_source("concurrent", scale),
     "start": processes.start,
+    "pausing": coroutines.pausing,
+    "coroutines": coroutines.chain,
+    "long-work": workers.long_work,
+    "short-work": workers.short_work,
+    "arrays": workers.arrays,
+    **{f"metg-{name}": partial(metg.metg, name) for name in metg.PATTERNS},
+    **{name: partial(clusters.cluster, name) for name in clusters.CLUSTERS},
+    "mixed": mixes.mixed,
 }
+
+MODES = list(ROWS)[list(ROWS).index("pausing") :]
+"""The rows about modes other than sequential and concurrent."""
 
 
 def measured(names: list[str], scale: float, repetitions: int) -> Iterator[Figure]:
@@ -46,10 +58,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes: shows that all runs, not how fast")
     parser.add_argument("--only", action="append", choices=list(ROWS), help="only this row; may be repeated")
+    parser.add_argument(
+        "--modes", action="store_true", help="only the rows about asyncio, processes, clusters and mixes"
+    )
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
     chosen = parser.parse_args()
     scale, repetitions = (0.01, 2) if chosen.quick else (1.0, 11)
-    figures = list(measured(chosen.only or list(ROWS), scale, repetitions))
+    figures = list(measured(chosen.only or (MODES if chosen.modes else list(ROWS)), scale, repetitions))
     if chosen.json:
         print(json.dumps([{**dataclasses.asdict(figure), "verdict": figure.verdict} for figure in figures]))
     else:
@@ -69,15 +84,16 @@ def _show(figures: list[Figure]) -> None:
         return
     table = Table(title=title, title_justify="left")
     for name in COLUMNS:
-        table.add_column(name, justify="right" if name in {"target", "minimum", "median"} else "left")
+        table.add_column(name, justify="right" if name in {"target", "best", "median"} else "left")
     for row in rows:
         table.add_row(*row)
     Console(width=180).print(table)
 
 
 def _cells(figure: Figure) -> tuple[str, ...]:
-    target = "" if figure.target is None else f"<= {figure.target:g} {figure.unit}"
-    numbers = (f"{figure.minimum:.2f} {figure.unit}", f"{figure.median:.2f} {figure.unit}")
+    sign = ">=" if figure.better is Better.LARGER else "<="
+    target = "" if figure.target is None else f"{sign} {figure.target:g} {figure.unit}"
+    numbers = (f"{one:.2f} {figure.unit}" if figure.unit else "" for one in (figure.best, figure.median))
     return figure.measure, target, *numbers, figure.verdict, figure.note
 
 

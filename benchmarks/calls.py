@@ -76,7 +76,7 @@ def sequential_chain(scale: float, repetitions: int) -> list[Figure]:
     """
     jobs = max(10, int(100 * scale))
     measure = "sequential chain of 100 no-ops against the floor"
-    fresh, tracked, new = chain_flow(), _past_all_records(chain_flow()), max(10, int(NEW * scale))
+    fresh, tracked, new = chain_flow(), past_all_records(chain_flow()), max(10, int(NEW * scale))
     renew = _renewal(fresh, new)
 
     def least() -> int:
@@ -96,7 +96,7 @@ def tracker_on_and_off(scale: float, repetitions: int) -> list[Figure]:
     """The same chain with a tracker, and without: while the tracker looks at every record, and after."""
     jobs, untracked = max(10, int(NEW * scale)), chain_flow()
     untracked.execution_tracker = None
-    fresh, tracked = chain_flow(), _past_all_records(chain_flow())
+    fresh, tracked = chain_flow(), past_all_records(chain_flow())
     renew = _renewal(fresh, jobs)
 
     def off() -> int:
@@ -144,7 +144,7 @@ def _renewal(flow: Flow, jobs: int) -> Callable[[], None]:
     return renew
 
 
-def _past_all_records(flow: Flow) -> Flow:
+def past_all_records(flow: Flow) -> Flow:
     """The flow, whose tracker has come so far that it looks at only some of the records."""
     run_chain(flow, LONG // CHAIN)
     return flow

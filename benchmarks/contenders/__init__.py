@@ -1,0 +1,1 @@
+"""Those who run the same tasks on two workers, each in the way its users would: our flows, and their peers."""
