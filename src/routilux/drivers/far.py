@@ -113,6 +113,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it has no types
                 found = getattr(found, part, None)
             if isinstance(found, FunctionRoutine) and found.__wrapped__ is obj:
                 return _handler_of, (module, name)
+        if isinstance(obj, BaseException):
+            return obj.__reduce_ex__(5)
         return super().reducer_override(obj)
 
 
@@ -129,11 +131,12 @@ def pack(value: Any, aside: list[memoryview] | None = None) -> bytes:
     """A value as bytes; its large buffers are put into `aside`, if there is such a list, for `pickle.loads(buffers=)`.
 
     Plain pickle is tried first, being ten times faster; it knows only what can be imported, and nothing of a
-    `__main__`, which is another module in a worker.
+    `__main__`, which is another module in a worker. Nor is it used for exceptions where tblib, which Dask brings,
+    has changed how those are pickled: they would come back without what only their C structures hold.
     """
     try:
         packed = pickle.dumps(value, 5, buffer_callback=None if aside is None else _sieve(aside))
-        if b"__main__" not in packed:
+        if b"__main__" not in packed and b"tblib" not in packed:
             return packed
     except Exception:  # the same pickle, made by the one who can more, raises what is worth telling
         pass
