@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 from routilux.drivers.port import Seat
+from routilux.facts import Fact, Rang
 from routilux.ports import Alarms, Clock
 
 
@@ -19,9 +20,9 @@ class Attendant(Alarms[Seat]):
     """
 
     def __init__(
-        self, ring: Callable[[list[Seat]], None], close_engine: Callable[[], None], clock: Clock, name: str
+        self, post: Callable[[Seat, Fact], None], close_engine: Callable[[], None], clock: Clock, name: str
     ) -> None:
-        self._ring = ring
+        self._post = post
         self._close_engine = close_engine
         self._clock = clock
         self._name = name
@@ -76,7 +77,5 @@ class Attendant(Alarms[Seat]):
                 heapq.heapify(alarms)
             else:
                 moment = self._clock.now()
-                due = []
                 while alarms and alarms[0][0] <= moment:
-                    due.append(heapq.heappop(alarms)[2])
-                self._ring(due)
+                    self._post(heapq.heappop(alarms)[2], Rang(moment))

@@ -9,7 +9,7 @@ from routilux.course import Course
 from routilux.crew import Crew
 from routilux.drivers.port import Seat
 from routilux.engine import Engine
-from routilux.facts import Started
+from routilux.facts import Rang, Started
 from routilux.modes import INTERRUPT_GRACE, EngineMode
 from routilux.ports import Alarms, Clock
 from routilux.settings import Settings
@@ -45,7 +45,7 @@ class LoopAlarms(Alarms[Seat]):
             self._set(due, sleeper)
             return
         del self._handles[sleeper]
-        self._engine.ring([sleeper])
+        self._engine.post(sleeper, Rang(self._clock.now()))
 
     def _forget(self, sleeper: Seat) -> None:
         handle = self._handles.pop(sleeper, None)

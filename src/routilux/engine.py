@@ -24,12 +24,12 @@ from typing import Any
 
 from routilux.course import BATCH
 from routilux.crew import Crew
-from routilux.drivers.port import Driver, Following, LocalDriver, LocalHost, Seat, Stopping
-from routilux.execution_mode import ExecutionMode
+from routilux.drivers.port import Following, LocalDriver, LocalHost, Seat
 from routilux.facts import Fact, Rang, Settled, Started
 from routilux.machine.delivery import Activation
 from routilux.machine.step import apply
 from routilux.ports import Alarms, Clock
+from routilux.rotation import News, Rotation
 from routilux.slots import OUTPUT
 
 
@@ -40,14 +40,10 @@ class Engine(LocalHost):
         """`new_alarms` makes what waits for moments."""
         self.crew = crew
         self._clock = clock
-        self.inbox: deque[tuple[Seat | None, Fact | int, LocalDriver | None]] = deque()
-        """What happened: by job, and whose worker has answered. 0: just look; a number without a job: so many workers
-        more or fewer."""
+        self.inbox: deque[News] = deque()
         self._turn = threading.Lock()
         self._wake: Callable[[], None] = lambda: None
-        self._seats: dict[Seat, None] = {}
-        self._turns: dict[ExecutionMode, deque[Seat]] = {mode: deque() for mode in ExecutionMode}
-        """By mode: the jobs that may have something to start, each in its turn."""
+        self._jobs = Rotation(crew, clock, self.inbox.append)
         self.alarms = new_alarms(self)
 
     def post(self, seat: Seat, fact: Fact) -> None:
@@ -58,12 +54,6 @@ class Engine(LocalHost):
     def look_again(self, seat: Seat | None = None) -> None:
         """The reader of a stream has made room, or a driver has."""
         self.inbox.append((seat, 0, None))
-        self._attend()
-
-    def ring(self, seats: list[Seat]) -> None:
-        """The moment came that these jobs wait for."""
-        moment = self._clock.now()
-        self.inbox.extend((seat, Rang(moment), None) for seat in seats)
         self._attend()
 
     def settle(self, seat: Seat, outcomes: Sequence[Settled]) -> None:
@@ -99,7 +89,7 @@ class Engine(LocalHost):
         return not (seat.course.machine.streaming or seat.course.machine.paused)
 
     def look_at_all(self) -> None:
-        for seat in self._seats:
+        for seat in self._jobs.seats:
             self.inbox.append((seat, 0, None))
         self._drain(None)
 
@@ -111,7 +101,7 @@ class Engine(LocalHost):
             or machine.paused
             or (due is not None and (seat.alarm is None or due < seat.alarm))
             or (bool(machine.suspended) and len(machine.ready) < machine.window)
-            or (driver.free <= 0 and len(self._seats) > 1)
+            or (driver.free <= 0 and len(self._jobs.seats) > 1)
         )
 
     def let_go(self, driver: LocalDriver, seat: Seat) -> Following:
@@ -160,14 +150,14 @@ class Engine(LocalHost):
             if (
                 (machine.ready or machine.suspended)
                 and not self.inbox
-                and len(self._seats) == 1
+                and len(self._jobs.seats) == 1
                 and len(self.crew) == 1
                 and not machine.timers.heap
             ):
                 following = machine.take(ended)
                 if following is not None:
                     if machine.ready and driver.free > 0:
-                        self._start(None)
+                        self._jobs.start(None)
                     if len(machine.ledger.records) >= BATCH:
                         seat.course.read()
                     if seat.course.unread is not None and machine.delivery.left:
@@ -195,12 +185,12 @@ class Engine(LocalHost):
                 changed = self._apply_all()
                 self.kept = self.kept and self.crew.only_coroutines
                 for seat in changed:
-                    self._queue_up(seat)
-                kept = self._start(keep if kept is None else None) or kept
+                    self._jobs.queue_up(seat)
+                kept = self._jobs.start(keep if kept is None else None) or kept
                 for seat in changed:
                     self._look_after(seat, finished)
             finally:
-                self.kept = self.kept and bool(self._seats)
+                self.kept = self.kept and bool(self._jobs.seats)
                 if not self.kept:
                     self._turn.release()
             for seat in finished:
@@ -216,60 +206,21 @@ class Engine(LocalHost):
             if seat is None:
                 if driver is not None and isinstance(fact, int):
                     driver.change_capacity(fact)
-                changed |= self._seats
+                changed |= self._jobs.seats
                 continue
             changed[seat] = None
             if isinstance(fact, int):
                 continue
             if isinstance(fact, Started):
-                self._seats[seat] = None
-                seat.elastic = any(self.crew[mode].elastic for mode in seat.course.machine.plan.modes)
+                self._jobs.add(seat)
             if driver is not None and isinstance(fact, Settled):
                 driver.release(seat, fact)
             apply(seat.course.machine, fact)
             if isinstance(fact, Rang):
                 seat.alarm = None
             if seat.course.machine.given_up:
-                self._give_up(seat, fact)
+                self._jobs.stop(seat)
         return changed
-
-    def _start(self, keep: LocalDriver | None) -> Following:
-        """Starts what may start, driver by driver and job by job; the first for `keep` is given to the caller."""
-        kept: Following = None
-        moment = self._clock.now()
-        for driver in self.crew:
-            turns = self._turns[driver.mode]
-            while turns and driver.free > 0:
-                seat = turns.popleft()
-                machine = seat.course.machine
-                if seat.elastic:
-                    machine.window = machine.settings.max_pending or self.crew.window(machine.plan.modes)
-                activation = machine.take(moment, driver.mode)
-                if activation is None:
-                    seat.queued.discard(driver.mode)
-                    continue
-                turns.append(seat)
-                if driver is keep and kept is None:
-                    keep.claim()
-                    kept = seat, activation
-                else:
-                    self._begin(driver, seat, activation)
-        return kept
-
-    def _queue_up(self, seat: Seat) -> None:
-        """Something happened to a job: it takes its turn again wherever it may have something to start."""
-        for mode in seat.course.machine.plan.modes:
-            if mode not in seat.queued and seat.course.machine.queues[mode]:
-                seat.queued.add(mode)
-                self._turns[mode].append(seat)
-
-    def _begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
-        skip = seat.course.machine.fan_outs.yields_of(activation[0]) if activation[1].is_generator else 0
-        try:
-            driver.start(seat, activation, skip)
-        except RuntimeError as error:  # there is not one worker, and none can be had
-            moment = self._clock.now()
-            self.inbox.append((seat, Settled(activation[0], activation[5], moment, moment, -1, (), error), None))
 
     def _look_after(self, seat: Seat, finished: list[Seat]) -> None:
         """What else follows for a job: its end, its next alarm, its stream's reader."""
@@ -279,9 +230,7 @@ class Engine(LocalHost):
         if machine.done:
             if not seat.told:
                 seat.told = True
-                self._seats.pop(seat, None)
-                for mode in machine.plan.modes:
-                    self.crew[mode].forget(seat)
+                self._jobs.remove(seat)
                 finished.append(seat)
             return
         if machine.delivery.fired != fired:
@@ -298,19 +247,6 @@ class Engine(LocalHost):
     def _finish(self, seat: Seat) -> None:
         seat.course.finish(self._clock.now(), seat.invoker.close())
         self.alarms.finished(seat)
-
-    def _give_up(self, seat: Seat, fact: Fact) -> None:
-        """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped."""
-        given_up, moment = seat.course.machine.given_up, self._clock.now()
-        while given_up:
-            activation = given_up.pop()
-            number, attempt = activation[0], activation[5]
-            driver = self.crew[activation[1].mode]
-            timed_out = seat.course.machine.running.get(number) is not activation
-            if not (timed_out or driver.abilities.stops):
-                continue
-            if driver.stop(seat, activation) in (Stopping.NEVER_STARTED, Stopping.STOPPED):
-                self.inbox.append((seat, Settled(number, attempt, moment, moment, -1, stopped=True), None))
 
 
 def _settled(activation: Activation, value: Any, began: int, ended: int, worker: int) -> Settled:

@@ -140,7 +140,7 @@ class Launch:
         name = f"routilux-{self._flow.flow_id}"
 
         def attendant(engine: Engine) -> Attendant:
-            return Attendant(engine.ring, engine.close, self._clock, f"{name}-attendant")
+            return Attendant(engine.post, engine.close, self._clock, f"{name}-attendant")
 
         return Engine(Crew(settings, self._clock, name), attendant, self._clock)
 

@@ -108,10 +108,8 @@ class Driver(ABC):
     elastic = False
     """Whether `window` may change."""
 
-    @property
-    @abstractmethod
-    def workers(self) -> int:
-        """How many handlers run at once."""
+    workers: int
+    """How many handlers run at once."""
 
     @property
     @abstractmethod

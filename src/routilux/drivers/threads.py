@@ -54,7 +54,7 @@ class ThreadDriver(LocalDriver):
         self.mode = mode
         self._host = host
         self._clock = clock
-        self._capacity = max_workers or min(32, (os.cpu_count() or 1) + 4)
+        self.workers = max_workers or min(32, (os.cpu_count() or 1) + 4)
         self._name = name
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._threads: list[Worker] = []
@@ -65,12 +65,8 @@ class ThreadDriver(LocalDriver):
         """The threads whose handlers run on past their timeout; others have taken their place."""
 
     @property
-    def workers(self) -> int:
-        return self._capacity
-
-    @property
     def free(self) -> int:
-        return self._capacity - self._busy
+        return self.workers - self._busy
 
     def start(self, seat: Seat, activation: Activation, skip: int = 0) -> None:
         self.claim()
@@ -87,7 +83,7 @@ class ThreadDriver(LocalDriver):
                 if alive == 0:
                     self._busy -= 1
                     raise
-                self._capacity = alive
+                self.workers = alive
             else:
                 self._threads.append(worker)
 
@@ -100,13 +96,13 @@ class ThreadDriver(LocalDriver):
 
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         worker = self._performed_by.get(_run(seat, activation[0], activation[5]))
-        if worker is not None and len(self._lost) < self._capacity:
+        if worker is not None and len(self._lost) < self.workers:
             self._lost.add(worker)
             self._busy -= 1
         return Stopping.RUNS_ON
 
     def change_capacity(self, change: int) -> None:
-        self._capacity += change
+        self.workers += change
 
     def close(self, *, wait: bool = True) -> None:
         for _ in self._threads:

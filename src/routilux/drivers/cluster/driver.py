@@ -60,7 +60,7 @@ class ClusterDriver(Driver):
         self._clock = clock
         self._cluster = cluster
         self._name = name
-        self._workers = max(1, cluster.workers)
+        self.workers = max(1, cluster.workers)
         self._waiting = Waiting()
         self._connection = Connection(cluster, clock)
         self._packer = Packer(cluster)
@@ -74,24 +74,20 @@ class ClusterDriver(Driver):
         """What has been submitted; only for the dispatcher."""
 
     @property
-    def workers(self) -> int:
-        return self._workers
-
-    @property
     def free(self) -> int:
         waiting = self._waiting
-        most = self._workers * waiting.batches_ahead(self._cluster.depth) * waiting.batch_size
+        most = self.workers * waiting.batches_ahead(self._cluster.depth) * waiting.batch_size
         return most - len(self._under_way)
 
     @property
     def window(self) -> int:
-        return 2 * self._workers * self._waiting.batch_size
+        return 2 * self.workers * self._waiting.batch_size
 
     def start(self, seat: Seat, activation: Activation, skip: int = 0) -> None:
         attempt = Attempt(seat, activation)
         if activation[1].is_generator:
             if self._pullers is None:
-                self._pullers = Pullers(self._workers, f"{self._name}-generators")
+                self._pullers = Pullers(self.workers, f"{self._name}-generators")
             self._under_way[attempt.identity] = attempt
             self._pullers.put(partial(self._pull, attempt, skip))
             return
@@ -138,7 +134,7 @@ class ClusterDriver(Driver):
             return 0
         suspicious = deaths or self._waiting.next_is_suspect
         ahead = 1 if suspicious else self._waiting.batches_ahead(self._cluster.depth)
-        return self._workers * ahead - len(self._flying)
+        return self.workers * ahead - len(self._flying)
 
     def _dispatch(self) -> None:
         """The dispatcher's thread."""
@@ -235,8 +231,8 @@ class ClusterDriver(Driver):
 
     def _count_workers(self) -> None:
         workers = max(1, self._cluster.workers)
-        if workers != self._workers:
-            self._workers = workers
+        if workers != self.workers:
+            self.workers = workers
             self._host.look_again()
 
     def _pull(self, attempt: Attempt, skip: int) -> None:

@@ -49,18 +49,14 @@ class ProcessDriver(Driver):
         self._host = host
         self._clock = clock
         self._name = name
-        self._limit = max_workers or os.cpu_count() or 1
-        self._desk = Desk(self._limit, clock.now)
+        self.workers = max_workers or os.cpu_count() or 1
+        self._desk = Desk(self.workers, clock.now)
         self._paces: dict[Station, Pace] = {}
         self._workers: list[Worker] = []
         self._folders, marks = make_folders()
         self._remove_folders = weakref.finalize(self, remove_folders, self._folders, marks, os.getpid())
         self._closing: threading.Thread | None = None
         self._lock = threading.Lock()
-
-    @property
-    def workers(self) -> int:
-        return self._limit
 
     @property
     def free(self) -> int:
@@ -84,7 +80,7 @@ class ProcessDriver(Driver):
                 if not self._workers:
                     self._desk.withdraw(errand)
                     raise
-                self._limit = len(self._workers)
+                self.workers = len(self._workers)
 
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         return self._desk.stop((seat, activation[0], activation[5]))

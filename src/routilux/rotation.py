@@ -1,0 +1,94 @@
+"""The rotation of jobs: each in its turn starts what it may, so that a large job does not delay a small one."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TypeAlias
+
+from routilux.crew import Crew
+from routilux.drivers.port import Driver, Following, LocalDriver, Seat, Stopping
+from routilux.execution_mode import ExecutionMode
+from routilux.facts import Fact, Settled
+from routilux.machine.delivery import Activation
+from routilux.ports import Clock
+
+News: TypeAlias = tuple[Seat | None, Fact | int, LocalDriver | None]
+"""What happened to a job, and whose worker has answered. 0: just look; a number without a job: so many workers of the
+driver more or fewer."""
+
+
+class Rotation:
+    """The jobs of one engine. Only the thread that has the turn calls it."""
+
+    def __init__(self, crew: Crew, clock: Clock, tell: Callable[[News], None]) -> None:
+        """`tell` puts into the engine's inbox what happens here."""
+        self._crew = crew
+        self._clock = clock
+        self._tell = tell
+        self.seats: dict[Seat, None] = {}
+        """The jobs that are not over, in the order in which they came."""
+        self._turns: dict[ExecutionMode, deque[Seat]] = {mode: deque() for mode in ExecutionMode}
+        """By mode: the jobs that may have something to start, each in its turn."""
+
+    def add(self, seat: Seat) -> None:
+        """A job begins."""
+        self.seats[seat] = None
+        seat.elastic = any(self._crew[mode].elastic for mode in seat.course.machine.plan.modes)
+
+    def remove(self, seat: Seat) -> None:
+        """A job is over."""
+        self.seats.pop(seat, None)
+        for mode in seat.course.machine.plan.modes:
+            self._crew[mode].forget(seat)
+
+    def queue_up(self, seat: Seat) -> None:
+        """Something happened to a job: it takes its turn again wherever it may have something to start."""
+        machine = seat.course.machine
+        for mode in machine.plan.modes:
+            if mode not in seat.queued and machine.queues[mode]:
+                seat.queued.add(mode)
+                self._turns[mode].append(seat)
+
+    def start(self, keep: LocalDriver | None) -> Following:
+        """Starts what may start, driver by driver and job by job; the first for `keep` is given to the caller."""
+        kept: Following = None
+        moment = self._clock.now()
+        for driver in self._crew:
+            turns = self._turns[driver.mode]
+            while turns and driver.free > 0:
+                seat = turns.popleft()
+                machine = seat.course.machine
+                if seat.elastic:
+                    machine.window = machine.settings.max_pending or self._crew.window(machine.plan.modes)
+                activation = machine.take(moment, driver.mode)
+                if activation is None:
+                    seat.queued.discard(driver.mode)
+                    continue
+                turns.append(seat)
+                if driver is keep and kept is None:
+                    keep.claim()
+                    kept = seat, activation
+                else:
+                    self._begin(driver, seat, activation)
+        return kept
+
+    def stop(self, seat: Seat) -> None:
+        """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped."""
+        machine, moment = seat.course.machine, self._clock.now()
+        while machine.given_up:
+            activation = machine.given_up.pop()
+            driver = self._crew[activation[1].mode]
+            timed_out = machine.running.get(activation[0]) is not activation
+            if not (timed_out or driver.abilities.stops):
+                continue
+            if driver.stop(seat, activation) in (Stopping.NEVER_STARTED, Stopping.STOPPED):
+                self._tell((seat, Settled(activation[0], activation[5], moment, moment, -1, stopped=True), None))
+
+    def _begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
+        skip = seat.course.machine.fan_outs.yields_of(activation[0]) if activation[1].is_generator else 0
+        try:
+            driver.start(seat, activation, skip)
+        except RuntimeError as error:  # there is not one worker, and none can be had
+            moment = self._clock.now()
+            self._tell((seat, Settled(activation[0], activation[5], moment, moment, -1, (), error), None))
