@@ -13,6 +13,7 @@ import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from contextvars import ContextVar
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -260,6 +261,20 @@ def test_generators_are_asked_here(host):
     outcomes = host.outcomes[activation[0], 1]
     assert [outcome.emissions for outcome in outcomes] == [[("output", (0, True))], [("output", (1, True))], []]
     assert [outcome.more for outcome in outcomes] == [True, True, False]
+
+
+def test_a_generator_sees_the_context_of_its_job(host):
+    tenant = ContextVar("tenant", default="nobody")
+
+    def name(n):
+        yield tenant.get()
+
+    station = station_of(name, "n")
+    seat = host.seat(station)
+    seat.context.run(tenant.set, "somebody")
+    activation = host.start(station, 1)
+    host.wait()
+    assert host.outcomes[activation[0], 1][0].emissions == [("output", "somebody")]
 
 
 def test_a_batch_that_takes_longer_than_thought_comes_back_and_the_rest_is_run_elsewhere(host):

@@ -89,7 +89,7 @@ class ClusterDriver(Driver):
             if self._pullers is None:
                 self._pullers = Pullers(self.workers, f"{self._name}-generators")
             self._under_way[attempt.identity] = attempt
-            self._pullers.put(partial(self._pull, attempt, skip))
+            self._pullers.put(partial(seat.context.copy().run, self._pull, attempt, skip))
             return
         if self._dispatcher is None:
             dispatcher = threading.Thread(target=self._dispatch, name=f"{self._name}-dispatcher", daemon=True)

@@ -159,8 +159,10 @@ class RayCluster(Cluster):
         variables = _environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_TOKEN=RayCluster._token)
         with variables, _quiet(logging.getLogger("ray")):
             _, broken = guarded(lambda: ray.init(**settings))
-        if broken is not None:
-            ray.shutdown()
+        if broken is None:
+            atexit.register(_end)
+        else:
+            _end()
             raise ClusterError(f"Ray at {_named(self._address)} cannot be reached: {text_of(broken)}") from broken
 
     def _remote(self, function: Callable[..., Any], returns: int, cpus: int = 1) -> Any:
