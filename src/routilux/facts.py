@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.guard import text_of
+from routilux.parcel import opened
 
 
 class JobStatus(enum.StrEnum):
@@ -89,8 +90,13 @@ class Failure:
     kind: FailureKind
     error: BaseException
     frames: tuple[Frame, ...] = ()
-    arguments: Mapping[str, Any] | None = field(default=None, repr=False)
-    """What the handler was given; set only on what leaves by the `error` event."""
+    given: Mapping[str, Any] | None = field(default=None, repr=False)
+    """What the handler was given, as it travelled; see `arguments`."""
+
+    @property
+    def arguments(self) -> Mapping[str, Any] | None:
+        """What the handler was given; only of what leaves by the `error` event."""
+        return None if self.given is None else {name: opened(value) for name, value in self.given.items()}
 
     @property
     def message(self) -> str:
@@ -101,7 +107,7 @@ class Failure:
 
     def with_arguments(self, arguments: Mapping[str, Any]) -> Failure:
         """The same failure with what the handler was given, as it leaves by the `error` event."""
-        return replace(self, arguments=arguments)
+        return replace(self, given=arguments)
 
     @property
     def traceback(self) -> str:

@@ -24,7 +24,8 @@ BROKEN = {
 
 BRANCHES = ["If", "IfExp", "For", "AsyncFor", "While", "ExceptHandler", "comprehension", "match_case", "Assert"]
 
-every_mode = pytest.mark.parametrize("mode", list(ExecutionMode))
+every_mode = pytest.mark.parametrize("mode", [mode for mode in ExecutionMode if mode is not ExecutionMode.DISTRIBUTED])
+"""A cluster takes seconds to start, so it is only in the test of all modes together."""
 
 
 @pytest.fixture(scope="module")

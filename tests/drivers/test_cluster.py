@@ -27,7 +27,6 @@ from routilux.clock import SystemClock
 from routilux.drivers.cluster.choice import cluster_of
 from routilux.drivers.cluster.driver import ClusterDriver
 from routilux.drivers.cluster.executor import ExecutorCluster
-from routilux.drivers.parcel import Parcel
 from routilux.drivers.port import Stopping
 from routilux.errors import (
     ClusterError,
@@ -38,6 +37,7 @@ from routilux.errors import (
     WorkerLostError,
 )
 from routilux.machine.plan import Station
+from routilux.parcel import Parcel
 from tests.drivers.host import Collector, station_of
 
 ENGINES = ["dask", "ray", "processes", "threads"]

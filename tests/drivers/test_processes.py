@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from routilux import Context, Routine, routine
-from routilux.drivers.parcel import Parcel
 from routilux.drivers.port import Stopping
 from routilux.errors import RemoteError, UnsendableError, WorkerLostError
+from routilux.parcel import Parcel
 from tests.drivers.conftest import children
 from tests.drivers.host import PATIENCE, station_of
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Sequence
+from concurrent.futures import CancelledError
 from functools import partial
 from typing import TypeAlias
 
@@ -26,13 +27,13 @@ from routilux.drivers.cluster.load import Packer
 from routilux.drivers.cluster.port import Cluster
 from routilux.drivers.cluster.pulls import Pullers
 from routilux.drivers.cluster.travel import Reply, run_batch
-from routilux.drivers.parcel import Parcel
 from routilux.drivers.port import Abilities, Driver, Host, Seat, Stopping
 from routilux.errors import ClusterError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.guard import guarded
 from routilux.machine.delivery import Activation
+from routilux.parcel import Parcel
 from routilux.ports import Clock
 from routilux.settings import Settings
 
@@ -223,7 +224,9 @@ class ClusterDriver(Driver):
         by_seat: dict[Seat, list[Settled]] = {}
         for attempt, outcome in ended:
             self._under_way.pop(attempt.identity, None)
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, CancelledError):
+                outcome = Settled(attempt.activation[0], attempt.activation[5], now, now, stopped=True)
+            elif isinstance(outcome, BaseException):
                 outcome = Settled(attempt.activation[0], attempt.activation[5], now, now, error=outcome)
             by_seat.setdefault(attempt.seat, []).append(outcome)
         for seat, settled in by_seat.items():

@@ -12,10 +12,10 @@ from routilux.drivers.cluster.attempts import Attempt, Batch
 from routilux.drivers.cluster.port import Cluster, ClusterParcel
 from routilux.drivers.cluster.travel import Enclosed, Letter
 from routilux.drivers.far import Order, pack, pack_code, recipe_of, unsendable
-from routilux.drivers.parcel import Parcel
 from routilux.errors import UnsendableError, WorkerLostError
 from routilux.guard import guarded
 from routilux.machine.plan import Station
+from routilux.parcel import Parcel
 
 SHARED_BYTES = 100_000
 """A recipe of this size, as a closure over a model, is brought to the cluster once."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from routilux.drivers.cluster.travel import Reply
-from routilux.drivers.parcel import Parcel
+from routilux.parcel import Parcel
 
 CONNECT_SECONDS = 5.0
 """So long a cluster may take to answer before it counts as unreachable."""

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from routilux.drivers.far import pack
-from routilux.drivers.parcel import Parcel
+from routilux.parcel import Parcel
 
 if sys.platform != "win32":
     import fcntl
