@@ -157,6 +157,7 @@ class Engine(LocalHost):
                 following = machine.take(ended)
                 if following is not None:
                     if machine.ready and driver.free > 0:
+                        self._jobs.queue_up(seat)
                         self._jobs.start(None)
                     if len(machine.ledger.records) >= BATCH:
                         seat.course.read()
