@@ -23,7 +23,11 @@ class Placement(enum.StrEnum):
 MANY = 1000
 """How many coroutines run at once where nobody says."""
 
-WORD = {Placement.CALLER: "", Placement.THREAD: "threads", Placement.LOOP: "coroutines", Placement.PROCESS: "processes"}
+WORDS = {
+    Placement.THREAD: ("thread", "threads"),
+    Placement.LOOP: ("coroutine", "coroutines"),
+    Placement.PROCESS: ("process", "processes"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +106,5 @@ def usual(cores: int) -> list[Configuration]:
 
 
 def _name(placement: Placement, count: int) -> str:
-    return f"{placement.value}, {count} {WORD[placement]}" if WORD[placement] and count != MANY else placement.value
+    words = WORDS.get(placement)
+    return placement.value if words is None or count == MANY else f"{placement.value}, {count} {words[count != 1]}"

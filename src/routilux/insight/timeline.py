@@ -57,7 +57,7 @@ class Timeline:
         self.slices = slices
         self._moments = [one.began for one in slices] + [trace.end]
         self._sums: dict[tuple[tuple[str, ...], bool], dict[Use, list[int]]] = {}
-        """For what waits in the same way: nanoseconds of each reason up to each moment, so that none is looked at twice."""
+        """For what waits in the same way: nanoseconds of each reason up to each moment."""
 
     def why_waits(self, one: Slice, limits: Sequence[str], *, continued: bool) -> Use:
         """Why an activation that takes these limits, and had fired, did not begin then."""
