@@ -6,16 +6,18 @@ name made of all that could change it. A mode that cannot run here keeps the cos
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import platform
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, fields, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -85,7 +87,7 @@ async def nothing_async(x: object) -> None:
     """Does nothing, as a coroutine."""
 
 
-def used(x: object) -> tuple[int, float]:
+def used(x: object) -> tuple[int, float]:  # noqa: ARG001 -- what fires it
     """This process, and the CPU time that it has used."""
     return os.getpid(), time.process_time()
 
@@ -101,21 +103,19 @@ def beat(x: int) -> int | None:
     return x - 1 if x > 0 else None
 
 
+async def nap(x: int) -> int | None:
+    """As `beat`, as a coroutine."""
+    await asyncio.sleep(PAUSE)
+    return x - 1 if x > 0 else None
+
+
 def cached_costs(new_flow: NewFlow, directory: Path | None = None) -> Costs:
     """The costs of this machine: those that are kept, or, the first time, measured and kept."""
     path = (directory or cache_directory()) / f"costs-{_key()}.json"
-    try:
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return Costs(**{field.name: float(kept[field.name]) for field in fields(Costs)})
-    except (OSError, ValueError, KeyError, TypeError):
+    costs = _kept(path)
+    if costs is None:
         costs = calibrate(new_flow)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(json.dumps(asdict(costs)), encoding="utf-8")
-        fresh.replace(path)
-    except OSError:  # a read-only home only means that it is measured again
-        return costs
+        _keep(costs, path)
     return costs
 
 
@@ -163,7 +163,16 @@ def _threads(new_flow: NewFlow) -> dict[str, float]:
 def _loop(new_flow: NewFlow) -> dict[str, float]:
     with new_flow("calibration") as flow:
         loop = _wide(flow, nothing_async)
-    return {"loop": loop}
+    with new_flow("calibration") as flow:
+        flow.chain(flow.add_routine(spread, "spread"), flow.add_routine(nap, "leaf"))
+        before = time.process_time()
+        flow.execute("spread", {"count": WIDE})
+        napping = (time.process_time() - before) / WIDE
+    with new_flow("calibration") as flow:
+        flow.connect(flow.add_routine(nap, "nap"), "nap")
+        naps = min(flow.execute("nap", {"x": BEATS}).duration for _ in range(REPEATS)) / (BEATS + 1)
+    sleeps = min(_slept() for _ in range(BEATS))
+    return {"loop": loop, "loop_wait": max(0.0, napping - loop), "loop_timer": max(0.0, naps - loop - sleeps)}
 
 
 def _processes(new_flow: NewFlow) -> dict[str, float]:
@@ -212,7 +221,31 @@ def _deep(flow: NullFlow, payload: bytes) -> float:
     return min(flow.execute("turn", {"x": (DEEP, payload)}).duration for _ in range(REPEATS)) / DEEP
 
 
+def _slept() -> float:
+    """Seconds that a pause takes a thread."""
+    before = time.perf_counter()
+    time.sleep(PAUSE)
+    return time.perf_counter() - before
+
+
+def _kept(path: Path) -> Costs | None:
+    try:
+        kept = json.loads(path.read_text(encoding="utf-8"))
+        return Costs(**{field.name: float(kept[field.name]) for field in fields(Costs)})
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _keep(costs: Costs, path: Path) -> None:
+    """Keeps costs for the next time; where that cannot be, they are measured again."""
+    fresh = path.with_suffix(f".{os.getpid()}")
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh.write_text(json.dumps(asdict(costs)), encoding="utf-8")
+        fresh.replace(path)
+
+
 def _key() -> str:
     """All that could change the costs, in sixteen letters."""
-    known = [platform.node(), platform.machine(), os.cpu_count(), sys.version, sys.getswitchinterval(), _version()]
-    return hashlib.sha256(repr(known).encode()).hexdigest()[:16]
+    known = [platform.node(), platform.machine(), os.cpu_count(), sys.version, sys.getswitchinterval()]
+    return hashlib.sha256(repr([*known, version("routilux")]).encode()).hexdigest()[:16]
