@@ -28,6 +28,7 @@ def check_flow(flow: FlowDefinition, entry: str) -> dict[str, str]:
     arrows = arrows_of(flow)
     inside = reachable(arrows, [entry])
     _check_fed(flow, entry, inside)
+    _check_limits(flow, inside)
     _check_rules(flow, inside)
     for identity in flow.routines:
         if identity not in inside:
@@ -134,6 +135,16 @@ def _check_rules(flow: FlowDefinition, inside: set[str]) -> None:
                 for name in triggers:
                     if name not in handler.rule.key:
                         raise DefinitionError(f"{where}: keyed names no key for slot {name!r}. Add it to the mapping.")
+
+
+def _check_limits(flow: FlowDefinition, inside: set[str]) -> None:
+    for identity in inside:
+        for name in flow.routines[identity].options.limits:
+            if name not in flow.limits:
+                raise DefinitionError(
+                    f"Flow {flow.flow_id!r}, routine {identity!r}: the flow has no limit {name!r}."
+                    f"{nearest(name, flow.limits)} Give it to the flow: Flow({flow.flow_id!r}, limits={{{name!r}: 2}})."
+                )
 
 
 def _listens(flow: FlowDefinition, member: Member, slot: Slot) -> bool:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from routilux.facts import Failure, FailureKind, JobStatus, Origin, Record, frames_of, taken_out
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import Machine
+from routilux.permits import Permits
 
 Reader: TypeAlias = Callable[[Sequence[Record], Sequence[Record]], None]
 """Is shown each record once, oldest first, and those that did not simply complete once more by themselves."""
 
 BATCH = 1024
 """How many records may wait to be read."""
+
+
+class Flag(Protocol):
+    """What can be set for somebody who waits."""
+
+    def set(self) -> None:
+        """Lets them go on."""
 
 
 class Latch:
@@ -46,8 +54,11 @@ class Latch:
 class Course:
     """One job under way. Only the thread whose turn it is touches the machine; anyone may look."""
 
-    def __init__(self, machine: Machine, origin: Origin, readers: Sequence[Reader], started_at: int) -> None:
+    def __init__(
+        self, machine: Machine, permits: Permits, origin: Origin, readers: Sequence[Reader], started_at: int
+    ) -> None:
         self.machine = machine
+        self.permits = permits
         self.origin = origin
         self.states: dict[str, dict[str, Any]] = {}
         """By routine: what it keeps within this job."""
@@ -55,7 +66,7 @@ class Course:
         self.ended_at: int | None = None
         self.finished = Latch()
         """Set once the job has ended for good and all has been read."""
-        self.unread: threading.Event | None = None
+        self.unread: Flag | None = None
         """Set when something left the flow, or the job ended, for the reader of a stream, if there is one."""
         self.thread: int | None = None
         """The thread that runs a sequential job."""
@@ -88,6 +99,7 @@ class Course:
             ledger.errors.append(Failure(routine_id, number, attempt, FailureKind.ERROR, error, frames_of(error)))
             ledger.error_count += 1
         self.ended_at = moment
+        self.permits.give_all_back()
         self.read()
         for told in self.when_finished:
             told(self)

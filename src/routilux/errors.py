@@ -67,6 +67,10 @@ class HandlerReturnError(RoutiluxError):
     """A handler returned what can only be a mistake: a generator or a coroutine never run."""
 
 
+class HandlerCancelledError(RoutiluxError):
+    """A handler on an event loop was cancelled, and not by its job."""
+
+
 class HandlerTimeoutError(RoutiluxError, TimeoutError):
     """A handler ran longer than its routine allows."""
 

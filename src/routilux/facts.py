@@ -54,11 +54,15 @@ class ActivationStatus(enum.StrEnum):
 
 
 class FailureKind(enum.StrEnum):
-    """What kind of failure it was: the handler raised, ran too long, or could not be given its input."""
+    """What kind of failure it was: the handler raised, ran too long, could not be given its input, or was lost.
+
+    `LOST`: the worker that ran it died, more often than the routine's `crash_retries` allow.
+    """
 
     ERROR = enum.auto()
     TIMEOUT = enum.auto()
     INPUT = enum.auto()
+    LOST = enum.auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +172,8 @@ class Taken:
     """A driver had room and took what the machine gave it to run."""
 
     moment: int
+    mode: str | None = None
+    """The execution mode of the driver; `None`: that of the job."""
 
 
 class Settled(NamedTuple):
@@ -185,6 +191,8 @@ class Settled(NamedTuple):
     """The levels of the error's traceback, where it comes from another process and has none of its own."""
     yields: int = 1
     """With `more`: how many values the generator gave."""
+    stopped: bool = False
+    """Whether it was ended, or never begun, because nobody wanted its outcome any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,4 +224,11 @@ class Cancelled:
     reason: str
 
 
-Fact: TypeAlias = Started | Taken | Settled | Rang | Paused | Resumed | Cancelled
+@dataclass(frozen=True, slots=True)
+class Freed:
+    """A limit that the job waits for was given back, by another job or another routine."""
+
+    moment: int
+
+
+Fact: TypeAlias = Started | Taken | Settled | Rang | Paused | Resumed | Cancelled | Freed

@@ -59,13 +59,16 @@ class Member:
 class FlowDefinition:
     """Routines and connections, and the questions one may ask about them."""
 
-    def __init__(self, flow_id: str) -> None:
+    def __init__(self, flow_id: str, limits: Mapping[str, int | str] | None = None) -> None:
         if not isinstance(flow_id, str) or not flow_id:
             raise DefinitionError(f"flow_id must be a text that is not empty, not {flow_id!r}.")
         self.flow_id = flow_id
+        self.limits: Mapping[str, int | str] = dict(limits or {})
+        """What routines may share: by name how many at once, or a rate as "10/s"."""
         self._members: dict[str, Member] = {}
         self._connections: list[Connection] = []
-        self._version = 0
+        self.version = 0
+        """Counts the changes."""
 
     @property
     def routines(self) -> Mapping[str, Member]:
@@ -100,7 +103,7 @@ class FlowDefinition:
                 "Give it one with define_slot(name, handler=...) in __init__."
             )
         self._members[identity] = Member(identity, definition, definition.options.updated(options))
-        self._version += 1
+        self.version += 1
         return identity
 
     @overload
@@ -140,7 +143,7 @@ class FlowDefinition:
             raise DefinitionError(f"Flow {self.flow_id!r}: {connection} is connected already.")
         self._check_types(connection, event, slot)
         self._connections.append(connection)
-        self._version += 1
+        self.version += 1
 
     def chain(self, *steps: str | RoutineLike) -> None:
         """Connects routines one after another, each with the next as `connect` does."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from routilux.course import Course
+from routilux.crew import loaded
 from routilux.errors import UnfinishedJobError
 from routilux.facts import Cancelled, Failure, JobStatus, Paused, Resumed
 from routilux.machine.stranded import stranded
@@ -79,6 +80,10 @@ class Job:
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until the job is over, at most `timeout` seconds; says whether it is."""
         return self._steering.wait(timeout)
+
+    async def wait_async(self, timeout: float | None = None) -> bool:
+        """As `wait`, without keeping the event loop."""
+        return bool(await loaded("routilux.awaited", "finished")(self._course, timeout))
 
     def pause(self) -> None:
         """Starts nothing more until `resume`; handlers that run go on, and what they emit is kept."""

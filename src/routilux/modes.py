@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
+from contextvars import copy_context
 
+from routilux.attendant import Attendant
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
+from routilux.drivers.port import Seat
 from routilux.drivers.sequential import SequentialDriver
 from routilux.drivers.threads import Worker
-from routilux.engine import Engine, Seat
+from routilux.engine import Engine
 from routilux.errors import SelfWaitError
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Cancelled, Fact, Started
 from routilux.machine.step import apply
 from routilux.ports import Clock, Steering
@@ -35,6 +39,10 @@ class Mode(Steering):
     @abstractmethod
     def start(self, first: Started) -> None:
         """Has the job run, and returns at once; the program does not end before the job."""
+
+    @abstractmethod
+    def run_beside(self, first: Started) -> None:
+        """Has the job run beside others that share its engine, which is not closed; in sequence, runs it."""
 
     @abstractmethod
     def start_stream(self, first: Started) -> None:
@@ -87,6 +95,9 @@ class SequentialMode(Mode):
         self._thread = threading.Thread(target=self._run, name=f"routilux-{self.course.origin.flow_id}")
         self._thread.start()
 
+    def run_beside(self, first: Started) -> None:
+        self.execute(first)
+
     def start_stream(self, first: Started) -> None:
         apply(self.course.machine, first)
 
@@ -125,34 +136,37 @@ class SequentialMode(Mode):
                 self.course.finish(self._clock.now(), self._invoker.close())
 
 
-class ConcurrentMode(Mode):
+class EngineMode(Mode):
     """On the workers of an engine: that of the flow's `with` block, or one of its own."""
 
     def __init__(self, course: Course, invoker: Invoker, clock: Clock, engine: Engine, *, own_engine: bool) -> None:
         super().__init__(course, clock)
         self._engine = engine
         self._own_engine = own_engine
-        self._closes_itself = False
-        """Whether the engine ends its threads after the job without being told."""
-        self._seat = Seat(course, invoker)
+        self._closer: Attendant | None = None
+        """What ends the engine's threads after the job without being told."""
+        self._seat = Seat(course, invoker, copy_context())
         self._unread = threading.Event()
-        self.workers = engine.driver.capacity
+
+    def workers(self, mode: ExecutionMode) -> int:
+        return self._engine.crew.workers(mode)
 
     def execute(self, first: Started) -> None:
         try:
             self._engine.post(self._seat, first)
             self.wait(None)
         except KeyboardInterrupt:
-            self.post(Cancelled(self._clock.now(), "interrupted"))
+            self.cancel("interrupted")
             done = self.course.finished.wait(INTERRUPT_GRACE)
             self._close(wait=done)
             raise
         self._close()
 
     def start(self, first: Started) -> None:
-        if self._own_engine:
-            self._closes_itself = True
-            self._engine.close_after(self._seat, keep_program=True)
+        self._close_later(keep_program=True)
+        self._engine.post(self._seat, first)
+
+    def run_beside(self, first: Started) -> None:
         self._engine.post(self._seat, first)
 
     def start_stream(self, first: Started) -> None:
@@ -173,24 +187,46 @@ class ConcurrentMode(Mode):
 
     def end_stream(self) -> None:
         if not self.course.finished.is_set():
-            if self._own_engine:
-                self._closes_itself = True
-                self._engine.close_after(self._seat, keep_program=False)
-            self.post(Cancelled(self._clock.now(), ABANDONED))
+            self._close_later(keep_program=False)
+            self.cancel(ABANDONED)
 
     def post(self, fact: Fact) -> None:
         self._engine.post(self._seat, fact)
 
+    def cancel(self, reason: str) -> None:
+        """Ends the job; does not wait."""
+        self.post(Cancelled(self._clock.now(), reason))
+
+    @property
+    def own_engine(self) -> Engine | None:
+        """The engine, if it is for this job alone."""
+        return self._engine if self._own_engine else None
+
     def wait(self, timeout: float | None) -> bool:
         self._refuse_self_wait()
-        if isinstance(threading.current_thread(), Worker) and not self.course.finished.is_set():
-            with self._engine.one_more_worker():
+        worker = threading.current_thread()
+        if isinstance(worker, Worker) and not self.course.finished.is_set():
+            with self._engine.one_more_worker(worker.driver):
                 return self.course.finished.wait(timeout)
         done = self.course.finished.wait(timeout)
-        if done and self._closes_itself:
-            self._engine.wait_closed()
+        if done and self._closer is not None:
+            self._closer.join()
         return done
 
+    def _refuse_self_wait(self) -> None:
+        super()._refuse_self_wait()
+        if threading.get_ident() in self._engine.crew.loops and not self.course.finished.is_set():
+            raise SelfWaitError(
+                f"Flow {self.course.origin.flow_id!r}: a coroutine waits for a job whose handlers need the event loop "
+                "that it blocks. Await it instead: execute_async(...), or job.wait_async()."
+            )
+
+    def _close_later(self, *, keep_program: bool) -> None:
+        alarms = self._engine.alarms
+        if self._own_engine and isinstance(alarms, Attendant):
+            self._closer = alarms
+            alarms.close_after(self._seat, keep_program=keep_program)
+
     def _close(self, *, wait: bool = True) -> None:
-        if self._own_engine and not self._closes_itself:
+        if self._own_engine and self._closer is None:
             self._engine.close(wait=wait)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, fields
 from typing import TypedDict
 
 from routilux.errors import SettingError, nearest
+from routilux.execution_mode import ExecutionMode, mode_named
+from routilux.rates import rate_of
 from routilux.strategies import ErrorStrategy, Retry, RetryOn, Seconds, seconds_of
 
 
@@ -23,6 +25,11 @@ class OptionArguments(TypedDict, total=False):
     timeout: Seconds | None
     max_concurrency: int | None
     keeps_state: bool | None
+    execution_mode: ExecutionMode | str | None
+    inline: bool
+    limits: str | Sequence[str]
+    rate_limit: str | None
+    crash_retries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,16 @@ class Options:
     """How many activations of the routine may run at once."""
     keeps_state: bool | None = None
     """Whether the routine uses `state`, and so runs one activation at a time; `None`: as its code shows."""
+    execution_mode: ExecutionMode | str | None = None
+    """Where the routine runs, whatever the mode of the job."""
+    inline: bool = False
+    """Whether a plain function may run on the event loop itself; for those that take microseconds."""
+    limits: str | Sequence[str] = ()
+    """Names of the flow's limits of which each of its activations takes one."""
+    rate_limit: str | None = None
+    """How often activations of the routine may begin, over all jobs of the flow: "10/s", "100/min", "5000/h"."""
+    crash_retries: int = 3
+    """How often an activation runs again whose worker died, beside and before all `retries`."""
 
     def __post_init__(self) -> None:
         if self.error_strategy is not None and not isinstance(self.error_strategy, ErrorStrategy):
@@ -58,6 +75,18 @@ class Options:
             raise SettingError(f"max_concurrency must be a whole number from 1, or None, not {self.max_concurrency!r}.")
         if self.keeps_state not in (None, True, False):
             raise SettingError(f"keeps_state must be True, False or None, not {self.keeps_state!r}.")
+        if self.execution_mode is not None:
+            object.__setattr__(self, "execution_mode", mode_named(self.execution_mode))
+        if not isinstance(self.inline, bool):
+            raise SettingError(f"inline must be True or False, not {self.inline!r}.")
+        names = (self.limits,) if isinstance(self.limits, str) else tuple(self.limits)
+        if not all(isinstance(name, str) and name for name in names):
+            raise SettingError(f"limits must be a limit's name or a list of names, not {self.limits!r}.")
+        object.__setattr__(self, "limits", tuple(dict.fromkeys(names)))
+        if self.rate_limit is not None:
+            rate_of("rate_limit", self.rate_limit)
+        if type(self.crash_retries) is not int or self.crash_retries < 0:
+            raise SettingError(f"crash_retries must be a whole number from 0, not {self.crash_retries!r}.")
         if self.retries is not None:
             self._retry()
 

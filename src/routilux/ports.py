@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact
 
 
@@ -31,11 +32,31 @@ class Clock(ABC):
         """
 
 
+Sleeper = TypeVar("Sleeper")
+
+
+class Alarms(ABC, Generic[Sleeper]):
+    """What waits for moments on behalf of jobs, and rings for them; it may ring too late, never too early."""
+
+    @abstractmethod
+    def wake_at(self, due: int, sleeper: Sleeper) -> None:
+        """Rings once when the moment has come."""
+
+    @abstractmethod
+    def finished(self, sleeper: Sleeper) -> None:
+        """The sleeper is over: its alarms are forgotten, so that nothing keeps it."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Rings no more; returns when nothing waits."""
+
+
 class Steering(ABC):
     """What a job needs of whatever runs it."""
 
-    workers = 1
-    """How many handlers run at once."""
+    def workers(self, mode: ExecutionMode) -> int:
+        """How many handlers run at once in an execution mode."""
+        return 1
 
     @abstractmethod
     def post(self, fact: Fact) -> None:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from routilux.errors import SettingError, nearest
+from routilux.execution_mode import ExecutionMode, mode_named
 from routilux.strategies import ErrorStrategy, Seconds, Stop, seconds_of
-
-
-class ExecutionMode(enum.StrEnum):
-    """Where handlers run."""
-
-    SEQUENTIAL = enum.auto()
-    """One after another, in the caller's thread."""
-    CONCURRENT = enum.auto()
-    """On threads of this process."""
-    ASYNCIO = enum.auto()
-    """On an event loop: coroutines that wait side by side."""
-    MULTIPROCESSING = enum.auto()
-    """In processes of their own on this machine."""
-    DISTRIBUTED = enum.auto()
-    """On a cluster."""
 
 
 class SettingArguments(TypedDict, total=False):
     """The settings as keyword arguments; their meaning is in `Settings`."""
 
     execution_mode: ExecutionMode | str
-    max_workers: int | None
+    max_workers: int | Mapping[str, int] | None
+    max_pending: int | None
+    cluster: Any
+    executor: Any
+    insecure_cluster: bool
     error_strategy: ErrorStrategy
     timeout: Seconds | None
     strict: bool
@@ -44,8 +34,20 @@ class Settings:
     """What holds for a job; validated at birth, `SettingError` names the value that means nothing."""
 
     execution_mode: ExecutionMode | str = ExecutionMode.SEQUENTIAL
-    max_workers: int | None = None
-    """Threads of concurrent mode; `None`: as many as the processors and four, at most 32."""
+    max_workers: int | Mapping[str, int] | None = None
+    """How many handlers run at once in the job's mode, or by mode in a flow that mixes modes.
+
+    `None`: threads as many as the processors and four, at most 32; 1000 on an event loop; processes as many as the
+    processors; on a cluster as many as it has.
+    """
+    max_pending: int | None = None
+    """How many activations may be ready or waiting for a limit before sources are held back; `None`: two a worker."""
+    cluster: Any = None
+    """Of distributed mode: "dask" or "ray" for a local one, an address, or an existing client; `None`: a local one."""
+    executor: Any = None
+    """Of distributed mode: something shaped like `concurrent.futures.Executor`, in place of a cluster."""
+    insecure_cluster: bool = False
+    """Whether to connect to a cluster on another machine that neither encrypts nor asks who one is."""
     error_strategy: ErrorStrategy = Stop()
     """What to decide about failures of routines that do not say it themselves."""
     timeout: Seconds | None = None
@@ -62,26 +64,33 @@ class Settings:
     """Seconds for which it keeps them; `None`: for ever."""
 
     def __post_init__(self) -> None:
-        modes = [mode.value for mode in ExecutionMode]
-        if self.execution_mode not in modes:
-            raise SettingError(
-                f"execution_mode: there is no mode {self.execution_mode!r}.{nearest(self.execution_mode, modes)}"
-            )
-        object.__setattr__(self, "execution_mode", ExecutionMode(self.execution_mode))
+        object.__setattr__(self, "execution_mode", mode_named(self.execution_mode))
         if not isinstance(self.error_strategy, ErrorStrategy):
             raise SettingError(
                 f"error_strategy must be Stop(), Continue(), Skip() or Retry(...), not {self.error_strategy!r}."
             )
-        for name, least in (("max_workers", 1), ("max_activations", 1), ("max_parked", 1), ("max_history_size", 0)):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or value < least):
-                raise SettingError(f"{name} must be a whole number from {least}, or None, not {value!r}.")
+        if isinstance(self.max_workers, Mapping):
+            for mode, count in self.max_workers.items():
+                _check_count(f"max_workers of {mode_named(mode).value}", count, 1)
+        else:
+            _check_count("max_workers", self.max_workers, 1)
+        for name, least in (("max_pending", 1), ("max_activations", 1), ("max_parked", 1), ("max_history_size", 0)):
+            _check_count(name, getattr(self, name), least)
         if self.history_ttl_seconds is not None:
             seconds_of("history_ttl_seconds", self.history_ttl_seconds)
         if self.timeout is not None and seconds_of("timeout", self.timeout) == 0:
             raise SettingError("timeout must be more than 0 seconds; None means no limit.")
-        if not isinstance(self.strict, bool):
-            raise SettingError(f"strict must be True or False, not {self.strict!r}.")
+        for name in ("strict", "insecure_cluster"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingError(f"{name} must be True or False, not {getattr(self, name)!r}.")
+        if self.cluster is not None and self.executor is not None:
+            raise SettingError("cluster and executor both say where distributed mode runs: give one of them.")
+
+    def workers_of(self, mode: ExecutionMode) -> int | None:
+        """How many workers a mode was given, if it was."""
+        if isinstance(self.max_workers, Mapping):
+            return self.max_workers.get(mode.value)
+        return self.max_workers if mode is self.execution_mode else None
 
     @classmethod
     def of(cls, arguments: SettingArguments) -> Settings:
@@ -97,3 +106,8 @@ class Settings:
             if name not in known:
                 raise SettingError(f"There is no setting {name!r}.{nearest(name, known)}")
         return replace(self, **arguments)
+
+
+def _check_count(name: str, value: object, least: int) -> None:
+    if value is not None and (type(value) is not int or value < least):
+        raise SettingError(f"{name} must be a whole number from {least}, or None, not {value!r}.")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from routilux.execution_mode import ExecutionMode
 from routilux.firing import Batch, Collect
 from routilux.machine.gates import Gate
 from routilux.machine.machine import Machine
@@ -23,23 +25,26 @@ class Waiting:
         return f"{self.routine_id}: {self.why}" + (f" ({self.count} of them)" if self.count > 1 else "")
 
 
-def waiting(machine: Machine, moment: int, workers: int) -> list[Waiting]:
+def waiting(machine: Machine, moment: int, workers: Callable[[ExecutionMode], int]) -> list[Waiting]:
     """A snapshot, which may be taken by any thread while another steps the machine."""
     if machine.done or machine.end is not None:
         return []
-    ready = Counter(activation[1].routine_id for activation in list(machine.ready))
-    found = [Waiting(routine_id, _why_ready_waits(machine, workers), count) for routine_id, count in ready.items()]
-    for _, activation in list(machine.suspended):
-        why = "the job is paused" if machine.paused else _why_held_back(machine, ready)
-        found.append(Waiting(activation[1].routine_id, why))
+    found = []
+    ready: Counter[str] = Counter()
+    for mode, queue in machine.queues.items():
+        here = Counter(activation[1].routine_id for activation in list(queue.ready))
+        ready += here
+        found += [Waiting(one, _why_ready_waits(machine, one, workers(mode)), count) for one, count in here.items()]
+    for queue in machine.queues.values():
+        for _, activation in list(queue.suspended):
+            why = "the job is paused" if machine.paused else _why_held_back(machine, ready)
+            found.append(Waiting(activation[1].routine_id, why))
     for due, activation in machine.timers.pending_retries():
         seconds = max(0, due - moment) / 1e9
         found.append(Waiting(activation[1].routine_id, f"attempt {activation[5]} is due in {seconds:.1f} s"))
-    for routine_id, lane in list(machine.delivery.lanes.items()):
+    for routine_id, lane in machine.admission.lanes.items():
         if lane.waiting:
-            holders = [str(one[0]) for one in list(machine.running.values()) if one[1].routine_id == routine_id]
-            by = f", held by activation {', '.join(holders)}" if holders else ""
-            found.append(Waiting(routine_id, f"limit: max_concurrency={lane.limit} is reached{by}", len(lane.waiting)))
+            found.append(Waiting(routine_id, lane.reason(), len(lane.waiting)))
     for gate in machine.delivery.gates:
         count = sum(gate.parked().values())
         if count:
@@ -47,9 +52,12 @@ def waiting(machine: Machine, moment: int, workers: int) -> list[Waiting]:
     return found
 
 
-def _why_ready_waits(machine: Machine, workers: int) -> str:
+def _why_ready_waits(machine: Machine, routine_id: str, workers: int) -> str:
+    lane = machine.admission.lanes.get(routine_id)
     if machine.paused:
         return "the job is paused"
+    if lane is not None and lane.is_full:
+        return lane.reason()
     if machine.streaming and len(machine.delivery.left) >= machine.window:
         return "held back by the reader of the stream"
     return "no free worker" if workers == 1 else f"no free worker: all {workers} are busy"

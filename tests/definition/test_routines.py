@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -503,16 +504,21 @@ def test_a_signature_that_says_too_little_is_refused(handler, said):
         routine(handler)
 
 
-def test_async_functions_are_refused():
-    async def coroutine(x):
-        return x
+def test_async_functions_are_routines_like_any_other():
+    @routine
+    async def coroutine(x: int) -> str:
+        return str(x)
 
-    async def generator(x):
-        yield x
+    @routine
+    async def generator(x: int) -> AsyncIterator[str]:
+        yield str(x)
 
-    for function in (coroutine, generator):
-        with pytest.raises(SignatureError, match="async function"):
-            routine(function)
+    for defined, is_generator in ((coroutine, False), (generator, True)):
+        (handler,) = defined.handlers
+        assert handler.signature.is_async
+        assert handler.signature.is_generator is is_generator
+        assert defined.events["output"].annotation is str
+        assert list(defined.slots) == ["x"]
 
 
 def test_slots_of_a_class_must_fit_its_handlers():

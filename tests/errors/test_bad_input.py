@@ -45,7 +45,7 @@ def failing(handler, params=None, *, mode="sequential", **settings):
 @pytest.mark.parametrize(
     ("setting", "value", "said"),
     [
-        ("execution_mode", "paralel", "no mode 'paralel'. Known: 'concurrent', 'sequential'"),
+        ("execution_mode", "paralel", "no mode 'paralel'. Known: 'asyncio', 'concurrent', 'distributed', 'multiprocessing', 'sequential'"),
         ("execution_mode", "sequentiel", "Did you mean 'sequential'"),
         ("execution_mode", None, "no mode None"),
         ("error_strategy", "stop", r"must be Stop\(\), Continue\(\), Skip\(\) or Retry"),
@@ -284,14 +284,14 @@ def test_keyboard_interrupt_in_a_handler_cancels_the_job_and_is_raised():
     jobs = []
 
     def work(x):
-        jobs.append(flow._running_jobs)
+        jobs.append(flow._launch.under_way)
         raise KeyboardInterrupt
 
     flow = Flow("test", error_strategy=Continue())
     flow.chain(numbers, work)
     with pytest.raises(KeyboardInterrupt):
         flow.execute("numbers", {"n": 3})
-    assert flow._running_jobs == {}
+    assert flow._launch.under_way == {}
 
     def source():
         yield 1

@@ -12,8 +12,9 @@ import pytest
 from routilux.checks import entry_receiver
 from routilux.facts import Cancelled, Origin, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.flow import FlowDefinition
+from routilux.limits import Limits
+from routilux.machine.compile import compile_plan
 from routilux.machine.machine import Machine
-from routilux.machine.plan import compile_plan
 from routilux.machine.step import apply
 from routilux.settings import Settings
 
@@ -26,7 +27,10 @@ class Play:
     def __init__(self, flow, entry, params=None, *, window=8, streaming=False, **settings):
         messages = entry_receiver(flow, entry, params or {})(params or {})
         plan = compile_plan(flow, entry, messages)
-        self.machine = Machine(plan, Settings.of(settings), Origin("job", "flow", 0), window, streaming=streaming)
+        permits = Limits(flow.limits).of_job("job")
+        self.machine = Machine(
+            plan, Settings.of(settings), Origin("job", "flow", 0), window, permits, streaming=streaming
+        )
         self.moment = 0
         self.post(Started(0, messages))
 

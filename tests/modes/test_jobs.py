@@ -175,23 +175,23 @@ def test_a_handler_can_see_that_its_job_was_cancelled():
 
 
 def test_waiting_names_every_reason():
-    gate = Gated()
+    gate, alone = Gated(), Gated()
 
     @routine(events=["output", "left", "limited", "late"])
     def feed(ctx: Context):
+        ctx.emit("limited", 1)
+        ctx.emit("limited", 2)
         for number in range(4):
             ctx.emit("output", number)
         ctx.emit("left", 1)
-        ctx.emit("limited", 1)
-        ctx.emit("limited", 2)
         ctx.emit("late", 1)
 
-    flow = Flow("why", execution_mode="concurrent", max_workers=2)
+    flow = Flow("why", execution_mode="concurrent", max_workers=3)
     flow.add_routine(feed)
     flow.add_routine(gate, "busy")
     flow.add_routine(lambda left, right: left, "join")
     flow.add_routine(lambda x: None, "never")
-    flow.add_routine(lambda x: x, "single", max_concurrency=1)
+    flow.add_routine(alone, "single", max_concurrency=1)
     flow.add_routine(routine(fires=collect())(lambda xs: xs), "all")
     flow.connect("feed", "output", "busy", "x")
     flow.connect("feed", "left", "join", "left")
@@ -201,12 +201,14 @@ def test_waiting_names_every_reason():
     flow.connect("feed", "left", "all", "xs")
     job = flow.start("feed")
     gate.wait_begun(2)
+    alone.wait_begun()
     said = {str(one) for one in job.waiting()}
-    assert "busy: no free worker: all 2 are busy (2 of them)" in said
+    assert "busy: no free worker: all 3 are busy (2 of them)" in said
     assert "join: waits for slot 'right', fed by 'never'" in said
-    assert "single: limit: max_concurrency=1 is reached" in said
+    assert "single: limit: max_concurrency=1 is reached, held by activation 2" in said
     assert "all: collect: waits until nothing else can run" in said
     gate.released.set()
+    alone.released.set()
     assert job.wait(PATIENCE)
 
 
@@ -321,7 +323,7 @@ def test_a_stream_that_is_dropped_cancels_its_job_and_leaves_nothing(mode):
     del unread
     gc.collect()
     _wait_for_threads()
-    assert flow._running_jobs == {} or all(not job.status.terminal for job in flow._running_jobs.values())
+    assert flow._launch.under_way == {} or all(not job.status.terminal for job in flow._launch.under_way.values())
     flow.execute("numbers", {"n": 1})
 
 
@@ -544,7 +546,7 @@ def test_ctrl_c_in_execute_cancels_the_job_and_is_raised_again(mode):
         f"flow = Flow('end', execution_mode='{mode}', max_workers=2)\n"
         "flow.chain(numbers, slow)\n"
         "try:\n    flow.execute('numbers', {'n': 100000})\n"
-        "except KeyboardInterrupt:\n    print('interrupted', flow._running_jobs, threading.active_count())\n"
+        "except KeyboardInterrupt:\n    print('interrupted', flow._launch.under_way, threading.active_count())\n"
         "print(flow.execute('numbers', {'n': 2}).status)\n"
     )
     assert done.stdout == "interrupted {} 1\ncompleted\n", done.stderr

@@ -270,7 +270,7 @@ def test_ctrl_c_while_a_handler_waits_for_something_leaves_no_job_behind(mode):
         "    threading.Event().wait(1)\n"
         "flow.add_routine(waits)\n"
         "try:\n    flow.execute('waits')\n"
-        "except KeyboardInterrupt:\n    print('interrupted', len(flow._running_jobs))\n"
+        "except KeyboardInterrupt:\n    print('interrupted', len(flow._launch.under_way))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("interrupted 0\n", "", 0)

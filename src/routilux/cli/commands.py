@@ -13,7 +13,7 @@ from cyclopts.types import ExistingDirectory, PositiveInt
 from routilux.cli.target import TargetError, flow_at
 from routilux.demo.comparison import all_equal
 from routilux.demo.show import run_demo
-from routilux.settings import ExecutionMode
+from routilux.execution_mode import ExecutionMode
 
 EXAMPLES_OF_DEMO = """\
 Examples:

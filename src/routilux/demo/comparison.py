@@ -9,7 +9,7 @@ from pathlib import Path
 
 from routilux.api import Flow
 from routilux.demo.measures import Broken, Module, Survey
-from routilux.settings import ExecutionMode
+from routilux.execution_mode import ExecutionMode
 from routilux.tracking.tracker import ExecutionTracker
 
 

@@ -16,7 +16,7 @@ from routilux.demo import source
 from routilux.demo.comparison import Run, all_equal, modes_of, run_in
 from routilux.demo.examination import build_flow
 from routilux.demo.measures import Survey
-from routilux.settings import ExecutionMode
+from routilux.execution_mode import ExecutionMode
 
 SHOWN_MODULES = 10
 SHOWN_BROKEN = 5

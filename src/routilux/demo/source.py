@@ -7,6 +7,7 @@ import io
 import os
 import re
 import sysconfig
+import threading
 import tokenize
 import warnings
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ _LEFT_OUT = frozenset({"site-packages", "dist-packages", "__pycache__"})
 
 _ORIGIN = "<routilux demo>"
 """What the compiler is told the file is called: it is by this that the warnings about it are recognised."""
+
+
+_PARSING = threading.Lock()
+"""CPython 3.11 and 3.12 keep the depth of the tree they build in one place for all threads (python/cpython#106905)."""
 
 
 def standard_library() -> Path:
@@ -56,7 +61,8 @@ def tree_of(text: str) -> ast.Module:
     What the compiler would warn of is not our matter. It is not printed, and under `-W error` it raises nothing.
     """
     _silence()
-    return ast.parse(text, _ORIGIN)
+    with _PARSING:
+        return ast.parse(text, _ORIGIN)
 
 
 def _silence() -> None:

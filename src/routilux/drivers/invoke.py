@@ -136,16 +136,27 @@ class Invoker:
         """Whether generators are open."""
         return bool(self._generators)
 
+    def take_async_generators(self) -> list[AsyncGenerator[Any, Any]]:
+        """The async generators that are open, for their event loop to close them; they are kept no more."""
+        opened = [
+            (identity, generator)
+            for identity, (generator, _) in self._generators.items()
+            if isinstance(generator, AsyncGeneratorType)
+        ]
+        for identity, _ in opened:
+            del self._generators[identity]
+        return [generator for _, generator in opened]
+
     def close(self) -> list[tuple[Attempt, Exception]]:
         """Closes the generators that are still open; gives what that raised."""
         self.pulls.clear()
         failed = []
         while self._generators:
             identity, (generator, _) = self._generators.popitem()
-            if isinstance(generator, AsyncGeneratorType):
-                _, error = guarded(self._run_coroutine, _closed(generator))
-            else:
+            if isinstance(generator, Generator):
                 _, error = guarded(generator.close)
+            else:
+                _, error = guarded(self._run_coroutine, _closed(generator))
             if error is not None:
                 failed.append((identity, error))
         return failed

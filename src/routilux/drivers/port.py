@@ -12,33 +12,41 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence, Sized
+from contextvars import Context
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
-from routilux.settings import ExecutionMode
 
 
 class Seat:
     """A job's place in an engine, and all that a driver needs to know of the job."""
 
-    __slots__ = ("alarm", "course", "invoker", "lost", "told", "under_way")
+    __slots__ = ("alarm", "context", "course", "elastic", "invoker", "queued", "told")
 
-    def __init__(self, course: Course, invoker: Invoker) -> None:
+    def __init__(self, course: Course, invoker: Invoker, context: Context) -> None:
         self.course = course
         self.invoker = invoker
         """Calls handlers of the job in this process, and keeps its open generators."""
+        self.context = context
+        """The context variables of whoever started the job, as its handlers are to see them."""
         self.alarm: int | None = None
         """The moment for which the engine was last told to wake this job."""
-        self.under_way: dict[tuple[int, int], Driver] = {}
-        """By activation and attempt: the driver that has it, for those that can be given up or stopped."""
-        self.lost: set[tuple[int, int]] = set()
-        """Those given up whose handlers run on."""
+        self.elastic = False
+        """Whether the window of the job's drivers may change."""
+        self.queued: set[ExecutionMode] = set()
+        """The modes in which it is this job's turn some time to start something."""
         self.told = False
         """Whether the job's end has been told."""
+
+
+Following: TypeAlias = tuple[Seat, Activation] | None
+"""What a worker goes straight on with."""
 
 
 class Stopping(enum.Enum):
@@ -86,8 +94,8 @@ class Driver(ABC):
     turn, so they must neither block nor call the host; they are not called after `close`.
 
     Obligations. An attempt's handler is called once for each `start`, in any order, at most `workers` at a time.
-    A handler's exception is an outcome, never raised here. A worker that dies takes nothing with it but the attempt that
-    it was running: that one is settled with a `WorkerLostError`, and what had certainly not begun is run elsewhere
+    A handler's exception is an outcome, never raised here. A worker that dies takes nothing with it but the attempt
+    that it was running: that one is settled with a `WorkerLostError`, and what had certainly not begun is run elsewhere
     without anybody noticing. Moments in an outcome are those of the clock of this process, taken where the handler
     ran as far as that can be said in them. A routine that keeps state finds in its context what the last
     activation left (`seat.course.states`), wherever it ran.
@@ -95,6 +103,10 @@ class Driver(ABC):
 
     mode: ExecutionMode
     abilities: Abilities
+    ident: int | None = None
+    """The thread whose event loop handlers run on, if they do."""
+    elastic = False
+    """Whether `window` may change."""
 
     @property
     @abstractmethod
@@ -123,9 +135,73 @@ class Driver(ABC):
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         """Nobody wants the outcome of an attempt any more: it timed out, or its job is cancelled."""
 
-    def forget(self, seat: Seat) -> None:  # noqa: B027
+    def forget(self, seat: Seat) -> None:
         """A job is over: whatever is kept of it, as open generators, is closed."""
 
     @abstractmethod
     def close(self, *, wait: bool = True) -> None:
-        """Ends all workers; with `wait`, returns when they have ended. From any thread but a worker's, any number of times."""
+        """Ends all workers; with `wait`, returns when they have ended. From any thread but a worker's, also again."""
+
+
+class LocalDriver(Driver):
+    """A driver whose workers run in this process, and when they have settled an attempt go straight on with the next.
+
+    Only the thread that has the turn calls what is added here.
+    """
+
+    @abstractmethod
+    def claim(self) -> None:
+        """A worker that has just settled an attempt goes straight on with another."""
+
+    @abstractmethod
+    def release(self, seat: Seat, outcome: Settled | None) -> None:
+        """An attempt has been settled, and its worker is free; without an outcome, one that needed no care."""
+
+    def change_capacity(self, change: int) -> None:
+        """So many more workers, or fewer: a handler waits for another job meanwhile, or no longer does."""
+
+
+class LocalHost(Host):
+    """Whom a driver with workers of this process tells of their work. Called by the workers themselves."""
+
+    @abstractmethod
+    def returned(
+        self,
+        driver: LocalDriver,
+        seat: Seat,
+        activation: Activation,
+        value: Any,
+        began: int,
+        ended: int,
+        worker: int,
+    ) -> Following:
+        """A plain handler returned `value`, or a generator that is pulled gave it; gives what the worker does next."""
+
+    kept = False
+    """Whether the thread of an event loop keeps the turn for itself."""
+
+    inbox: Sized
+    """What was told and is not heeded yet."""
+
+    @abstractmethod
+    def keep(self, seat: Seat, wake: Callable[[], None]) -> bool:
+        """Has the calling thread, which runs an event loop, keep the turn; says whether it may, for this job.
+
+        Others call `wake` from then on when they have told something, and the loop calls `look_at_all`.
+        """
+
+    @abstractmethod
+    def look_at_all(self) -> None:
+        """Heeds what was told, and starts what may start."""
+
+    @abstractmethod
+    def wants_attention(self, driver: LocalDriver, seat: Seat) -> bool:
+        """With the turn kept: whether more is to be done than to go on with what is ready of a job."""
+
+    @abstractmethod
+    def let_go(self, driver: LocalDriver, seat: Seat) -> Following:
+        """With the turn kept: a worker is free, and gets what it does next."""
+
+    @abstractmethod
+    def settled(self, driver: LocalDriver, seat: Seat, outcome: Settled) -> Following:
+        """As `settle`, for one attempt; gives what the worker does next."""

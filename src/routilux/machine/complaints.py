@@ -6,6 +6,7 @@ from types import CoroutineType, GeneratorType
 from typing import Any
 
 from routilux.errors import HandlerReturnError, HandlerTimeoutError, JobTimeoutError
+from routilux.execution_mode import ExecutionMode
 from routilux.machine.plan import Station
 from routilux.slots import OUTPUT
 
@@ -39,9 +40,14 @@ def mistake_in(flow_id: str, station: Station, value: Any) -> HandlerReturnError
 
 def handler_timeout(flow_id: str, station: Station) -> HandlerTimeoutError:
     """The failure of an attempt that took too long."""
+    after = {
+        ExecutionMode.ASYNCIO: "It was cancelled.",
+        ExecutionMode.MULTIPROCESSING: "Its worker was killed.",
+        ExecutionMode.DISTRIBUTED: "It was stopped if its cluster can do that; what it still returns is dropped.",
+    }.get(station.mode, "What it still returns is dropped; a thread cannot be stopped.")
     return HandlerTimeoutError(
         f"Flow {flow_id!r}, routine {station.routine_id!r}: its handler ran longer than its timeout of "
-        f"{(station.timeout_ns or 0) / 1e9:g} s. What it still returns is dropped; a thread cannot be stopped."
+        f"{(station.timeout_ns or 0) / 1e9:g} s. {after}"
     )
 
 

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.errors import ActivationLimitError, ParkedLimitError
+from routilux.execution_mode import ExecutionMode
 from routilux.firing import Collect, First
 from routilux.guard import guarded
 from routilux.machine.gates import BatchGate, CollectGate, Firing, FlushingGate, Gate, Message, make_gate
@@ -41,30 +42,23 @@ class Misfire(NamedTuple):
     place: Place | None
 
 
-class Lane:
-    """How many activations of a limited routine may still begin, and those that wait for it."""
+class Queue:
+    """What may start in one mode."""
 
-    __slots__ = ("free", "limit", "waiting")
+    __slots__ = ("ready", "suspended")
 
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.free = limit
-        self.waiting: deque[Activation] = deque()
+    def __init__(self) -> None:
+        self.ready: deque[Activation] = deque()
+        self.suspended: list[tuple[int, Activation]] = []
+        """The open generators that nobody is asking for a value now: a heap, the youngest first."""
 
-    def enter(self, activation: Activation, ready: deque[Activation]) -> None:
-        """Lets an activation begin, at once or when another has left."""
-        if self.free:
-            self.free -= 1
-            ready.append(activation)
-        else:
-            self.waiting.append(activation)
+    def __bool__(self) -> bool:
+        return bool(self.ready or self.suspended)
 
-    def leave(self, ready: deque[Activation]) -> None:
-        """Gives the place of an activation to the one that waited longest."""
-        if self.waiting:
-            ready.append(self.waiting.popleft())
-        else:
-            self.free += 1
+    def clear(self) -> None:
+        """Forgets all of it."""
+        self.ready.clear()
+        self.suspended.clear()
 
 
 class Delivery:
@@ -74,11 +68,11 @@ class Delivery:
         "_gates",
         "_max_parked",
         "_plan",
-        "lanes",
         "left",
         "max_activations",
         "misfires",
         "new_batches",
+        "queues",
         "ready",
         "fired",
         "root",
@@ -90,10 +84,11 @@ class Delivery:
         self._gates: dict[int, Gate] = {station.index: make_gate(station) for station in plan.flushing}
         self._max_parked = max_parked
         self.max_activations = NO_LIMIT if max_activations is None else max_activations
-        self.ready: deque[Activation] = deque()
+        self.queues: dict[ExecutionMode, Queue] = {mode: Queue() for mode in plan.modes}
+        self.ready = self.queues[plan.mode].ready
+        """What may start in the job's own mode."""
         self.fired = 0
         """How many activations have fired; the last one's id."""
-        self.lanes: dict[str, Lane] = {routine_id: Lane(limit) for routine_id, limit in plan.limits.items()}
         self.left: deque[tuple[str, str, Any]] = deque()
         """What left the flow: routine id, event, value."""
         self.misfires: list[Misfire] = []
@@ -144,7 +139,7 @@ class Delivery:
             self._put(station, station.names.index(name), value, 0, self.root, moment)
 
     def fire(self, station: Station, arguments: tuple[Any, ...], cause: int, place: Place | None, moment: int) -> None:
-        """Makes an activation; it is ready at once, or waits for its routine's lane."""
+        """Makes an activation, which is ready at once."""
         number = self.fired + 1
         if number > self.max_activations:
             self.trouble = ActivationLimitError(
@@ -158,12 +153,8 @@ class Delivery:
         self.admit((number, station, arguments, cause, moment, 1, place))
 
     def admit(self, activation: Activation) -> None:
-        """Lets an activation begin, as soon as its routine's limit allows."""
-        station = activation[1]
-        if station.limit is None:
-            self.ready.append(activation)
-        else:
-            self.lanes[station.routine_id].enter(activation, self.ready)
+        """Makes an activation ready in the mode of its routine."""
+        self.queues[activation[1].mode].ready.append(activation)
 
     def flush_one(self, moment: int) -> bool:
         """Hands over what one station has although more could have come, the most upstream first.
@@ -201,11 +192,10 @@ class Delivery:
 
     def drop(self) -> None:
         """Forgets all that waits: the job is over."""
-        self.ready.clear()
+        for queue in self.queues.values():
+            queue.clear()
         self._gates.clear()
         self.misfires.clear()
-        for lane in self.lanes.values():
-            lane.waiting.clear()
 
     def _deliver(self, target: Target, value: Any, cause: int, place: Place | None, moment: int) -> None:
         station = target.station

@@ -27,12 +27,12 @@ class FanOuts:
         self.open: dict[int, Progress] = {}
         """By activation: how far those have got that are not done."""
 
-    def emit(self, activation: Activation, emissions: Emissions, moment: int, *, more: bool) -> None:
+    def emit(self, activation: Activation, emissions: Emissions, moment: int, *, more: bool, yields: int = 1) -> None:
         """Delivers what an attempt emitted; with `more`, it is the next part of what a generator gives."""
         number, station, _, _, _, _, place = activation
         progress = self._progress(activation) if more or place is not None else None
         if progress is not None and more:
-            progress.yields += 1
+            progress.yields += yields
         for event, value in emissions:
             there = place
             if progress is not None and place is not None and event != ERROR:

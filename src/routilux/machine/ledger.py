@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
-from routilux.errors import HandlerInputError, HandlerTimeoutError
-from routilux.facts import ActivationStatus, Failure, FailureKind, Origin, Record, frames_of
+from routilux.errors import HandlerInputError, HandlerTimeoutError, UnsendableError, WorkerLostError
+from routilux.facts import ActivationStatus, Failure, FailureKind, Frame, Origin, Record, frames_of
 from routilux.machine.delivery import Activation
 
 
@@ -55,14 +55,16 @@ class Ledger:
             without_traceback(error)
 
 
-def failure_of(activation: Activation, error: BaseException) -> Failure:
-    """A failed attempt as data."""
+def failure_of(activation: Activation, error: BaseException, frames: tuple[Frame, ...] = ()) -> Failure:
+    """A failed attempt as data; `frames` are those of an error that was raised in another process."""
     kind = FailureKind.ERROR
     if isinstance(error, HandlerTimeoutError):
         kind = FailureKind.TIMEOUT
-    elif isinstance(error, HandlerInputError):
+    elif isinstance(error, (HandlerInputError, UnsendableError)):
         kind = FailureKind.INPUT
-    return Failure(activation[1].routine_id, activation[0], activation[5], kind, error, frames_of(error))
+    elif isinstance(error, WorkerLostError):
+        kind = FailureKind.LOST
+    return Failure(activation[1].routine_id, activation[0], activation[5], kind, error, frames or frames_of(error))
 
 
 def without_traceback(error: BaseException | None) -> None:

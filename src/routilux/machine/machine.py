@@ -22,19 +22,23 @@ from types import CoroutineType, GeneratorType
 from typing import Any
 
 from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
-from routilux.facts import ActivationStatus, Emissions, FailureKind, JobStatus, Origin
+from routilux.execution_mode import ExecutionMode
+from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin
 from routilux.firing import Batch
 from routilux.guard import text_of
+from routilux.machine.admission import Admission
 from routilux.machine.complaints import handler_timeout, is_mistake, job_timeout, mistake_in, stop_iteration
 from routilux.machine.delivery import Activation, Delivery, Misfire
+from routilux.machine.failures import Failures
 from routilux.machine.fanouts import FanOuts
 from routilux.machine.ledger import Ledger, failure_of, without_traceback
 from routilux.machine.plan import Plan
 from routilux.machine.stranded import stranded
 from routilux.machine.timers import Alarm, Timers
+from routilux.permits import Permits
 from routilux.settings import Settings
 from routilux.slots import ERROR, OUTPUT
-from routilux.strategies import TryAgain, Verdict, decision_on, seconds_of
+from routilux.strategies import TryAgain, Verdict, seconds_of
 
 COMPLETED, YIELDED = ActivationStatus.COMPLETED, ActivationStatus.YIELDED
 PLAINLY, PARTLY = COMPLETED.value, YIELDED.value
@@ -45,7 +49,9 @@ NEVER_BEGAN: Any = (object(),)
 class Machine:
     """The state of one job, and the only thing that changes it."""
 
-    def __init__(self, plan: Plan, settings: Settings, origin: Origin, window: int, *, streaming: bool = False) -> None:
+    def __init__(
+        self, plan: Plan, settings: Settings, origin: Origin, window: int, permits: Permits, *, streaming: bool = False
+    ) -> None:
         """`window` is how many ready activations are enough, so that no generator is asked for more.
 
         With `streaming`, what leaves the flow counts into it until somebody takes it out of `delivery.left`.
@@ -65,8 +71,13 @@ class Machine:
         self.timers = Timers()
         self.running: dict[int, Activation] = {}
         """What a driver has taken and not yet answered."""
-        self.suspended: list[tuple[int, Activation]] = []
-        """The open generators that nobody is asking for a value now: a heap, the youngest first."""
+        self.queues = self.delivery.queues
+        self.admission = Admission(plan, self.queues, self.timers, permits)
+        self.suspended = self.admission.home.suspended
+        """The open generators of the job's own mode that nobody is asking for a value now: a heap, youngest first."""
+        self._failures = Failures(origin.job_id, settings.error_strategy)
+        self.given_up: list[Activation] = []
+        """Attempts that run although nobody wants their outcome, for whoever runs them to stop and take out."""
         self.started = False
         self.paused = False
         """Set and unset from outside: nothing starts while it is."""
@@ -96,20 +107,26 @@ class Machine:
             self.delivery.begin(station, own, moment)
         self._after_delivery(moment)
 
-    def take(self, moment: int) -> Activation | None:
-        """What a free worker is to run now: a new activation, or an open generator to ask for its next value.
+    def take(self, moment: int, mode: ExecutionMode | None = None) -> Activation | None:
+        """What a free worker of a mode is to run now: a new activation, or an open generator to ask for its next value.
 
         Gives `None` when nothing may start; finishes the job when nothing ever will.
         """
+        queue = self.queues.get(mode or self.plan.mode)
+        if queue is None:
+            return None
+        ready, suspended = queue.ready, queue.suspended
         while not (self.done or self.paused or self.end is not None):
             unread = len(self.delivery.left) if self.streaming else 0
             activation = None
-            if self.suspended and len(self.ready) + unread < self.window:
-                activation = heapq.heappop(self.suspended)[1]
-            elif self.ready:
+            if suspended and self.admission.pending + unread < self.window:
+                activation = heapq.heappop(suspended)[1]
+            elif ready:
                 if unread >= self.window:
                     return None
-                activation = self.ready.popleft()
+                activation = ready.popleft()
+                if activation[1].limited and not self.admission.enter(activation, moment):
+                    continue
             if activation is not None:
                 self.running[activation[0]] = activation
                 timeout = activation[1].timeout_ns
@@ -118,7 +135,7 @@ class Machine:
                     self.timers.set(moment + timeout, Alarm.TIMEOUT, activation)
                 return activation
             self.rest(moment)
-            if not self.ready:
+            if not ready:
                 return None
         return None
 
@@ -126,7 +143,7 @@ class Machine:
         """If nothing can run, hands over what was only waiting for that, or finishes the job."""
         if not self.started:
             return
-        while not (self.ready or self.running or self.suspended or self.timers.retries or self.done or self.paused):
+        while not (self.running or self.admission or self.timers.retries or self.done or self.paused):
             if self.end is None and self.delivery.flush_one(moment):
                 self._after_delivery(moment)
                 continue
@@ -181,6 +198,7 @@ class Machine:
         worker: int = 0,
         *,
         more: bool = False,
+        yields: int = 1,
     ) -> None:
         """An attempt ended well; or, with `more`, a generator gave a value and can be asked for another."""
         station, timeout = activation[1], activation[1].timeout_ns
@@ -192,7 +210,7 @@ class Machine:
                 self.failed(activation, mistake_in(self.plan.flow_id, station, value), began, ended, worker)
                 return
         self.ledger.add(activation, YIELDED if more else COMPLETED, began, ended, worker)
-        self.fan_outs.emit(activation, emissions, ended, more=more)
+        self.fan_outs.emit(activation, emissions, ended, more=more, yields=yields)
         self._after_delivery(ended)
         if self.end is not None:
             return
@@ -202,24 +220,30 @@ class Machine:
         number, _, arguments, cause, _, attempt, place = activation
         again = (number, station, arguments, cause, ended, attempt, place)
         if station.on_cycle:
-            self.ready.append(again)
+            self.delivery.admit(again)
         else:
-            heapq.heappush(self.suspended, (-number, again))
+            self.admission.suspend(again)
 
-    def failed(self, activation: Activation, error: BaseException, began: int, ended: int, worker: int = 0) -> None:
-        """An attempt raised, took too long, or could not be given its input: its strategy decides."""
+    def failed(
+        self,
+        activation: Activation,
+        error: BaseException,
+        began: int,
+        ended: int,
+        worker: int = 0,
+        frames: tuple[Frame, ...] = (),
+    ) -> None:
+        """An attempt raised, took too long, could not be given its input, or was lost: its strategy decides."""
         number, station, arguments, cause, _, attempt, place = activation
         if isinstance(error, StopIteration):
             error = stop_iteration(self.plan.flow_id, station, error)
-        failure = failure_of(activation, error)
-        seed = f"{self._job_id}/{number}"
-        mendable = failure.kind is not FailureKind.INPUT
-        decision = decision_on(error, attempt, seed, station.strategy, self.settings.error_strategy, again=mendable)
+        failure = failure_of(activation, error, frames)
+        decision = self._failures.decide(failure, station)
         if isinstance(decision, TryAgain):
             self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
             without_traceback(error)
-            if station.limit is not None:
-                self.delivery.lanes[station.routine_id].leave(self.ready)
+            if station.limited:
+                self.admission.leave(activation)
             due = ended + decision.delay_ns
             again = (number, station, arguments, cause, due, attempt + 1, place)
             if due > ended:
@@ -250,8 +274,11 @@ class Machine:
             elif alarm is Alarm.BATCH:
                 self.delivery.flush(subject[0], moment)
                 self._after_delivery(moment)
+            elif alarm is Alarm.LIMIT:
+                self.admission.offer(subject)
             elif alarm is Alarm.TIMEOUT:
                 del self.running[subject[0]]
+                self.given_up.append(subject)
                 error, began = handler_timeout(self.plan.flow_id, subject[1]), moment - subject[1].timeout_ns
                 if self.end is None:
                     self.failed(subject, error, began, moment)
@@ -260,13 +287,13 @@ class Machine:
                     self.done = not self.running
             else:
                 seconds = seconds_of("timeout", self.settings.timeout)
+                self.given_up += self.running.values()
                 self._stop(JobStatus.FAILED, job_timeout(self.plan.flow_id, self.ledger.origin.job_id, seconds))
 
     def answered(self, number: int, attempt: int) -> Activation | None:
-        """The running activation that an outcome is for; `None`, and counted, if its attempt is over already."""
+        """The running activation that an outcome is for; `None` if its attempt is over already."""
         activation = self.running.get(number)
         if activation is None or activation[5] != attempt:
-            self.ledger.late += 1
             return None
         del self.running[number]
         if self.end is not None and not self.running:
@@ -277,6 +304,7 @@ class Machine:
         """Nothing more starts; the job is over when what runs has ended."""
         if not self.done and self.end is None:
             where = f"Flow {self.plan.flow_id!r}, job {self.ledger.origin.job_id}"
+            self.given_up += self.running.values()
             self._stop(JobStatus.CANCELLED, JobCancelledError(f"{where} was cancelled: {reason}."))
 
     def _returned(self, activation: Activation, value: Any, began: int, ended: int, worker: int) -> None:
@@ -292,8 +320,9 @@ class Machine:
     def _conclude(self, activation: Activation, moment: int) -> None:
         """An activation has ended for good: gives back its lane, and leaves its scope."""
         station = activation[1]
-        if station.limit is not None and activation[2] is not NEVER_BEGAN:
-            self.delivery.lanes[station.routine_id].leave(self.ready)
+        self._failures.forget(activation[0])
+        if station.limited and activation[2] is not NEVER_BEGAN:
+            self.admission.leave(activation)
         if activation[6] is not None or station.is_generator:
             self.fan_outs.conclude(activation, moment)
             self._after_delivery(moment)
@@ -327,8 +356,8 @@ class Machine:
         self.end = end
         self.cause_of_end = error
         self.delivery.drop()
+        self.admission.drop()
         self.timers.clear(Alarm.TIMEOUT)
-        self.suspended.clear()
         if not self.running:
             self.done = True
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from routilux.facts import Fact, Paused, Rang, Resumed, Settled, Started, Taken
+from routilux.execution_mode import ExecutionMode
+from routilux.facts import Fact, Freed, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.machine.machine import Machine
 
 
@@ -14,7 +15,7 @@ def apply(machine: Machine, fact: Fact) -> None:
             machine.rest(fact.ended)
             return
         case Taken():
-            machine.take(fact.moment)
+            machine.take(fact.moment, None if fact.mode is None else ExecutionMode(fact.mode))
         case Rang():
             machine.ring(fact.moment)
         case Started():
@@ -23,6 +24,8 @@ def apply(machine: Machine, fact: Fact) -> None:
             machine.paused = not machine.done
         case Resumed():
             machine.paused = False
+        case Freed():
+            machine.admission.offer_all()
         case _:
             machine.cancel(fact.reason)
     machine.rest(fact.moment)
@@ -32,10 +35,13 @@ def settle(machine: Machine, fact: Settled) -> None:
     """An outcome came: of a running attempt, of one that is over already, or after the job was stopped."""
     activation = machine.answered(fact.activation_id, fact.attempt)
     if activation is None:
+        machine.ledger.late += not fact.stopped
         return
     if machine.end is not None:
         machine.ledger.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
     elif fact.error is not None:
-        machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker)
+        machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker, fact.frames)
     else:
-        machine.emitted(activation, fact.emissions, fact.began, fact.ended, fact.worker, more=fact.more)
+        machine.emitted(
+            activation, fact.emissions, fact.began, fact.ended, fact.worker, more=fact.more, yields=fact.yields
+        )

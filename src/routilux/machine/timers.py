@@ -14,6 +14,7 @@ class Alarm(enum.Enum):
     RETRY = enum.auto()
     TIMEOUT = enum.auto()
     BATCH = enum.auto()
+    LIMIT = enum.auto()
     JOB = enum.auto()
 
 

@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Unpack
 
 from routilux.api import Flow
+from routilux.crew import Awaiting
 from routilux.drivers.invoke import Invoker
 from routilux.errors import UnfinishedJobError, UnknownRoutineError, nearest
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, Rang, Record, Settled, Taken
+from routilux.limits import Limits
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import Machine
 from routilux.machine.step import apply
@@ -41,17 +44,20 @@ class ScriptedRun(Steering):
         workers: int = 4,
         **settings: Unpack[SettingArguments],
     ) -> None:
-        course, first, history = flow._new_course(
-            entry, entry_params, flow.settings.updated(settings), workers, 2 * workers, streaming=False
-        )
+        launch = flow._launch
+        planned = launch.plan(entry, entry_params, {**settings, "execution_mode": ExecutionMode.SEQUENTIAL})
+        course, first, history = launch.new_course(planned, workers, 2 * workers)
         self.course = course
-        self.workers = workers
+        self._workers = workers
+        self._awaiting = Awaiting(f"routilux-{flow.flow_id}-loop")
+        course.when_finished.append(lambda _: self._awaiting.close())
+        self._flow = flow
         self.facts: list[Fact] = []
         """Everything that happened, in order; `replay` does it again."""
-        self.job = flow._new_job(course, self, history)
+        self.job = launch.new_job(course, self, history)
         self._clock = flow._clock
         self._choose = choose or random.Random(seed).randrange
-        self._invoker = Invoker(flow.flow_id, course.origin.job_id, course.states, course.is_over)
+        self._invoker = Invoker(flow.flow_id, course.origin.job_id, course.states, course.is_over, self._awaiting)
         self._machine = course.machine
         self._ticks = first.moment
         self.post(first)
@@ -63,7 +69,7 @@ class ScriptedRun(Steering):
 
     def take(self) -> tuple[str, int] | None:
         """A free worker takes what is next; gives routine id and activation id, or `None` if there is nothing."""
-        if len(self._machine.running) >= self.workers or self._machine.done:
+        if len(self._machine.running) >= self._workers or self._machine.done:
             return None
         before = set(self._machine.running)
         self.post(Taken(self._moment()))
@@ -109,10 +115,14 @@ class ScriptedRun(Steering):
     def replay(self) -> list[Record]:
         """The records that a fresh machine writes when the same facts happen to it again."""
         original = self._machine
-        machine = Machine(original.plan, original.settings, self.course.origin, original.window)
+        permits = Limits(self._flow.limits).of_job(self.course.origin.job_id)
+        machine = Machine(original.plan, original.settings, self.course.origin, original.window, permits)
         for fact in self.facts:
             apply(machine, fact)
         return machine.ledger.records
+
+    def workers(self, mode: ExecutionMode) -> int:
+        return self._workers
 
     def post(self, fact: Fact) -> None:
         self.facts.append(fact)

@@ -1,0 +1,116 @@
+"""Jobs inside the event loop of whoever awaits them: nothing of ours runs on a thread unless a routine asks for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from routilux.course import Course
+from routilux.crew import Crew
+from routilux.drivers.port import Seat
+from routilux.engine import Engine
+from routilux.facts import Started
+from routilux.modes import INTERRUPT_GRACE, EngineMode
+from routilux.ports import Alarms, Clock
+from routilux.settings import Settings
+
+
+class LoopAlarms(Alarms[Seat]):
+    """Rings from the event loop that the jobs are awaited in."""
+
+    def __init__(self, engine: Engine, clock: Clock) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._engine = engine
+        self._clock = clock
+        self._handles: dict[Seat, asyncio.TimerHandle] = {}
+
+    def wake_at(self, due: int, sleeper: Seat) -> None:
+        self._loop.call_soon_threadsafe(self._set, due, sleeper)
+
+    def finished(self, sleeper: Seat) -> None:
+        if sleeper.alarm is not None:
+            self._loop.call_soon_threadsafe(self._forget, sleeper)
+
+    def close(self) -> None:
+        """Nothing waits once the jobs are over."""
+
+    def _set(self, due: int, sleeper: Seat) -> None:
+        self._forget(sleeper)
+        if not sleeper.told:
+            delay = max(0, due - self._clock.now()) / 1e9
+            self._handles[sleeper] = self._loop.call_later(delay, self._ring, due, sleeper)
+
+    def _ring(self, due: int, sleeper: Seat) -> None:
+        if self._clock.now() < due:
+            self._set(due, sleeper)
+            return
+        del self._handles[sleeper]
+        self._engine.ring([sleeper])
+
+    def _forget(self, sleeper: Seat) -> None:
+        handle = self._handles.pop(sleeper, None)
+        if handle is not None:
+            handle.cancel()
+
+
+class LoopFlag:
+    """An event of a loop that any thread may set."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._ident = threading.get_ident()
+        self._event = asyncio.Event()
+
+    def set(self) -> None:
+        """Lets the one who waits go on."""
+        if threading.get_ident() == self._ident:
+            self._event.set()
+        else:
+            self._loop.call_soon_threadsafe(self._event.set)
+
+    async def wait(self) -> None:
+        """Waits until it is set, and unsets it."""
+        await self._event.wait()
+        self._event.clear()
+
+
+async def finished(course: Course, timeout: float | None = None) -> bool:
+    """Waits until a job is over, at most `timeout` seconds; says whether it is."""
+    flag = LoopFlag()
+    course.when_finished.append(lambda _: flag.set())
+    if course.ended_at is None:
+        try:
+            async with asyncio.timeout(timeout):
+                await flag.wait()
+        except TimeoutError:
+            return False
+    return True
+
+
+async def run(mode: EngineMode, first: Started) -> None:
+    """Runs a job to its end; if the task that awaits it is cancelled, so is the job, and its handlers."""
+    over = LoopFlag()
+    mode.course.when_finished.append(lambda _: over.set())
+    mode.post(first)
+    try:
+        await over.wait()
+    except asyncio.CancelledError:
+        mode.cancel("the task that awaited it was cancelled")
+        await finished(mode.course, INTERRUPT_GRACE)
+        raise
+    finally:
+        await close(mode.own_engine)
+
+
+async def close(engine: Engine | None) -> None:
+    """Ends the workers of an engine without keeping the event loop."""
+    if engine is not None:
+        if engine.crew.only_coroutines:
+            engine.close()
+        else:
+            await asyncio.to_thread(engine.close)
+
+
+def new_engine(settings: Settings, clock: Clock, name: str) -> Engine:
+    """An engine whose coroutines run on the event loop that runs now."""
+    return Engine(Crew(settings, clock, name, asyncio.get_running_loop()), lambda one: LoopAlarms(one, clock), clock)

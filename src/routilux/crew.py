@@ -1,0 +1,102 @@
+"""The crew: which driver serves which execution mode. Those of modes that few programs need are loaded by name."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from importlib import import_module
+from typing import Any
+
+from routilux.drivers.port import Driver, LocalHost
+from routilux.drivers.threads import ThreadDriver
+from routilux.execution_mode import ExecutionMode
+from routilux.ports import Clock
+from routilux.settings import Settings
+
+LOADED: Mapping[ExecutionMode, str] = {
+    ExecutionMode.ASYNCIO: "routilux.drivers.coroutines",
+    ExecutionMode.MULTIPROCESSING: "routilux.drivers.processes.driver",
+    ExecutionMode.DISTRIBUTED: "routilux.drivers.cluster.driver",
+}
+
+
+def loaded(module: str, name: str) -> Any:
+    """What a module that is not needed by every program has under a name."""
+    return getattr(import_module(module), name)
+
+
+class Crew:
+    """The drivers of one engine, made with the settings of a job or of a flow's block when they are first needed."""
+
+    def __init__(self, settings: Settings, clock: Clock, name: str, loop: Any = None) -> None:
+        """`loop`: the running event loop on which coroutines are to run; without one they get one of their own."""
+        self._settings = settings
+        self._clock = clock
+        self._name = name
+        self._loop = loop
+        self._drivers: dict[ExecutionMode, Driver] = {}
+
+    def equip(self, modes: Iterable[ExecutionMode], host: LocalHost) -> None:
+        """Sees to it that there is a driver for each of these modes, which reports to `host`; starts no worker."""
+        for mode in modes:
+            if mode not in self._drivers:
+                self._drivers[mode] = self._new_driver(mode, host)
+
+    def workers(self, mode: ExecutionMode) -> int:
+        """How many handlers run at once in a mode."""
+        return self._drivers[mode].workers
+
+    def window(self, modes: Iterable[ExecutionMode]) -> int:
+        """How many activations that are ready are enough for a job that needs these modes."""
+        return sum(self._drivers[mode].window for mode in modes)
+
+    @property
+    def loops(self) -> set[int]:
+        """The threads whose event loops handlers run on."""
+        return {driver.ident for driver in self if driver.ident is not None}
+
+    @property
+    def only_coroutines(self) -> bool:
+        """Whether nothing but an event loop is needed."""
+        return self._drivers.keys() <= {ExecutionMode.ASYNCIO}
+
+    def close(self, *, wait: bool = True) -> None:
+        """Ends all workers."""
+        for driver in self:
+            driver.close(wait=wait)
+
+    def __getitem__(self, mode: ExecutionMode) -> Driver:
+        return self._drivers[mode]
+
+    def __iter__(self) -> Iterator[Driver]:
+        return iter(list(self._drivers.values()))
+
+    def __len__(self) -> int:
+        return len(self._drivers)
+
+    def _new_driver(self, mode: ExecutionMode, host: LocalHost) -> Driver:
+        match mode:
+            case ExecutionMode.SEQUENTIAL:
+                return ThreadDriver(host, self._clock, 1, f"{self._name}-sequential", mode)
+            case ExecutionMode.CONCURRENT:
+                return ThreadDriver(host, self._clock, self._settings.workers_of(mode), self._name)
+        new_driver = loaded(LOADED[mode], "new_driver")
+        driver: Driver = new_driver(host, self._clock, self._settings, self._name, self._loop)
+        return driver
+
+
+class Awaiting:
+    """Runs coroutines to their end while a thread waits, on an event loop that starts when it is first needed."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._loop: Any = None
+
+    def __call__(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        if self._loop is None:
+            self._loop = loaded("routilux.drivers.loop_thread", "LoopThread")(self._name)
+        return self._loop.run(coroutine)
+
+    def close(self) -> None:
+        """Ends the loop, and its thread."""
+        if self._loop is not None:
+            self._loop.close()

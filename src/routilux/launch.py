@@ -1,0 +1,200 @@
+"""Launch: how a flow becomes jobs. Everything a job consists of is put together here, and nothing is decided."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from routilux.attendant import Attendant
+from routilux.checks import Receiver, entry_receiver
+from routilux.course import Course, Reader
+from routilux.crew import Awaiting, Crew, loaded
+from routilux.drivers.invoke import Invoker
+from routilux.engine import Engine
+from routilux.errors import EntryParamsError, FlowBusyError
+from routilux.execution_mode import ExecutionMode
+from routilux.facts import Freed, Origin, Started
+from routilux.flow import FlowDefinition
+from routilux.job import Job, report_stranded
+from routilux.limits import Limits
+from routilux.machine.compile import compile_plan
+from routilux.machine.machine import Machine
+from routilux.machine.plan import Plan
+from routilux.modes import EngineMode, Mode, SequentialMode
+from routilux.ports import Clock, Steering
+from routilux.settings import SettingArguments, Settings
+from routilux.tracking.history import History
+from routilux.tracking.tracker import ExecutionTracker
+
+OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster"})
+"""Settings that say something of workers: a job that is given one has workers of its own."""
+
+
+class Planned(NamedTuple):
+    """A flow compiled for one job: the plan, the first messages of its entry, and what holds for it."""
+
+    plan: Plan
+    messages: Mapping[str, Any]
+    settings: Settings
+
+
+AnyMode_co = TypeVar("AnyMode_co", bound=Mode, covariant=True)
+
+
+class Prepared(NamedTuple, Generic[AnyMode_co]):
+    """A job that has not begun, what is to run it, and the fact with which it begins."""
+
+    job: Job
+    mode: AnyMode_co
+    first: Started
+
+
+class Launch:
+    """Makes the jobs of one flow, and knows those that are under way and the workers of its block."""
+
+    def __init__(
+        self, flow: FlowDefinition, settings: Settings, clock: Clock, tracker: Callable[[], ExecutionTracker | None]
+    ) -> None:
+        self._flow = flow
+        self._settings = settings
+        self._clock = clock
+        self._tracker = tracker
+        self._limits = Limits(flow.limits)
+        self._plans: dict[tuple[str, frozenset[str], ExecutionMode], tuple[int, Plan, Receiver]] = {}
+        self._engine: Engine | None = None
+        self._loop_ident: int | None = None
+        """The thread of the event loop in whose `async with` block the flow is."""
+        self.under_way: dict[str, Job] = {}
+        """By id: the jobs that are not over."""
+
+    def plan(self, entry: str, params: Mapping[str, Any] | None, arguments: SettingArguments) -> Planned:
+        """The flow compiled for these params and settings; raises whatever is wrong with it."""
+        settings, params = self._settings.updated(arguments), {} if params is None else params
+        if not isinstance(params, Mapping):
+            raise EntryParamsError(
+                f"Flow {self._flow.flow_id!r}, entry {entry!r}: entry_params must be a mapping from names to values, "
+                f"not {params!r}."
+            )
+        key = entry, frozenset(params), ExecutionMode(settings.execution_mode)
+        known = self._plans.get(key)
+        if known is None or known[0] != self._flow.version:
+            receive = entry_receiver(self._flow, entry, key[1])
+            plan = compile_plan(self._flow, entry, receive(params), key[2])
+            for name, rate in plan.rates.items():
+                self._limits.add_rate(name, rate)
+            known = self._plans[key] = self._flow.version, plan, receive
+        return Planned(known[1], known[2](params), settings)
+
+    def prepare(
+        self, planned: Planned, *, own: bool, streaming: bool = False, engine: Engine | None = None
+    ) -> Prepared[Mode]:
+        """A job in the thread of whoever asks, or on an engine: the given one, that of the block, or (`own`) its own."""
+        if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
+            course, first, history = self.new_course(planned, 1, 1, streaming=streaming)
+            mode: Mode = SequentialMode(course, self._invoker(course), self._clock)
+            return Prepared(self.new_job(course, mode, history), mode, first)
+        shared = engine or (None if own else self._engine)
+        used = shared or self.new_engine(planned.settings)
+        return self._on_engine(used, planned, own=shared is None, streaming=streaming)
+
+    def prepare_awaited(self, planned: Planned, *, own: bool, streaming: bool = False) -> Prepared[EngineMode]:
+        """A job to be awaited in the event loop that runs."""
+        shared = None if own else self._engine
+        if ExecutionMode.ASYNCIO in planned.plan.modes and self._loop_ident != threading.get_ident():
+            shared = None
+        used = shared or self._new_awaited_engine(planned.settings)
+        return self._on_engine(used, planned, own=shared is None, streaming=streaming)
+
+    def new_course(
+        self, planned: Planned, workers: int, window: int, *, streaming: bool = False
+    ) -> tuple[Course, Started, History]:
+        """A job that has not begun, for whatever is to run it."""
+        plan, messages, settings = planned
+        moment = self._clock.now()
+        origin = Origin(os.urandom(16).hex(), self._flow.flow_id, self._clock.epoch() - moment)
+        permits = self._limits.of_job(origin.job_id)
+        machine = Machine(plan, settings, origin, window, permits, streaming=streaming)
+        bounds = settings.max_history_size, settings.history_ttl_seconds
+        history = History(*bounds, self._clock.now, origin.epoch_offset_ns)
+        tracker = self._tracker()
+        readers: list[Reader] = [history.absorb] if tracker is None else [history.absorb, tracker.absorb]
+        course = Course(machine, permits, origin, readers, moment)
+        if tracker is not None:
+            tracker.job_started(origin, moment, workers)
+        course.when_finished.append(partial(self._finished, tracker, workers))
+        return course, Started(moment, messages), history
+
+    def new_job(self, course: Course, steering: Steering, history: History) -> Job:
+        """The job of a course, steered by what runs it."""
+        job = Job(course, steering, history, self._clock)
+        course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
+        self.under_way[course.origin.job_id] = job
+        return job
+
+    def new_engine(self, settings: Settings) -> Engine:
+        """An engine whose coroutines, if there are any, run on a loop of their own."""
+        name = f"routilux-{self._flow.flow_id}"
+
+        def attendant(engine: Engine) -> Attendant:
+            return Attendant(engine.ring, engine.close, self._clock, f"{name}-attendant")
+
+        return Engine(Crew(settings, self._clock, name), attendant, self._clock)
+
+    def engine_for_many(self, settings: Settings, *, own: bool) -> Callable[[], Engine] | None:
+        """What makes an engine that many jobs share; `None` where they share that of the block."""
+        return partial(self.new_engine, settings) if own or self._engine is None else None
+
+    def open(self) -> None:
+        """A block begins: its jobs share workers."""
+        self._check_closed()
+        self._engine = self.new_engine(self._settings)
+
+    def open_awaited(self) -> None:
+        """An `async with` block begins: its jobs share the event loop, and workers beside it."""
+        self._check_closed()
+        self._engine = self._new_awaited_engine(self._settings)
+        self._loop_ident = threading.get_ident()
+
+    def leave(self, error: BaseException | None) -> tuple[Engine | None, list[Job]]:
+        """A block ends: gives its engine, and its jobs, which are cancelled if it is left by an error."""
+        engine, self._engine, self._loop_ident = self._engine, None, None
+        jobs = list(self.under_way.values())
+        if error is not None:
+            for job in jobs:
+                job.cancel(f"the flow's block was left by {type(error).__name__}")
+        return engine, jobs
+
+    def _check_closed(self) -> None:
+        if self._engine is not None:
+            raise FlowBusyError(
+                f"Flow {self._flow.flow_id!r} is open already; a `with` block cannot be nested in itself."
+            )
+
+    def _on_engine(self, engine: Engine, planned: Planned, *, own: bool, streaming: bool) -> Prepared[EngineMode]:
+        modes = planned.plan.modes
+        crew = engine.crew
+        crew.equip(modes, engine)
+        workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
+        course, first, history = self.new_course(planned, workers, window, streaming=streaming)
+        mode = EngineMode(course, self._invoker(course), self._clock, engine, own_engine=own)
+        return Prepared(self.new_job(course, mode, history), mode, first)
+
+    def _invoker(self, course: Course) -> Invoker:
+        awaiting = Awaiting(f"routilux-{self._flow.flow_id}-loop")
+        course.when_finished.append(lambda _: awaiting.close())
+        return Invoker(self._flow.flow_id, course.origin.job_id, course.states, course.is_over, awaiting)
+
+    def _new_awaited_engine(self, settings: Settings) -> Engine:
+        """An engine in the event loop that runs."""
+        name = f"routilux-{self._flow.flow_id}"
+        engine: Engine = loaded("routilux.awaited", "new_engine")(settings, self._clock, name)
+        return engine
+
+    def _finished(self, tracker: ExecutionTracker | None, workers: int, course: Course) -> None:
+        self.under_way.pop(course.origin.job_id, None)
+        report_stranded(course)
+        if tracker is not None and course.ended_at is not None:
+            tracker.job_finished(course.origin, course.machine.status, course.started_at, course.ended_at, workers)

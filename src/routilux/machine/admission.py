@@ -1,0 +1,87 @@
+"""Admission: which of what is ready may start, for all limits but the window.
+
+It looks after the queues of each mode and the lanes of limited routines. What it lets start is the machine's to
+take; what it keeps back waits here and is offered again when something was given back.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+
+from routilux.execution_mode import ExecutionMode
+from routilux.machine.delivery import Activation, Queue
+from routilux.machine.lanes import Lane
+from routilux.machine.plan import Plan
+from routilux.machine.timers import Alarm, Timers
+from routilux.permits import Permits
+
+
+class Admission:
+    """What of one job is ready, in whatever mode, and what waits for a limit."""
+
+    __slots__ = ("_lanes", "_mixed", "_queues", "_timers", "home")
+
+    def __init__(self, plan: Plan, queues: Mapping[ExecutionMode, Queue], timers: Timers, permits: Permits) -> None:
+        self._queues = queues
+        self._timers = timers
+        self._lanes = {routine_id: Lane(limit, needs, permits) for routine_id, (limit, needs) in plan.limits.items()}
+        self._mixed = len(queues) > 1 or bool(self._lanes)
+        self.home = queues[plan.mode]
+        """The queue of the job's own mode."""
+
+    @property
+    def lanes(self) -> dict[str, Lane]:
+        """By routine: the lanes of those that are limited."""
+        return self._lanes
+
+    @property
+    def pending(self) -> int:
+        """How many activations are ready, in whatever mode, or wait for a limit."""
+        if not self._mixed:
+            return len(self.home.ready)
+        held = sum(len(lane.waiting) for lane in self._lanes.values())
+        return held + sum(len(queue.ready) for queue in self._queues.values())
+
+    def __bool__(self) -> bool:
+        """Whether anything is ready, or waits only for somebody to ask or to give way."""
+        if not self._mixed:
+            return bool(self.home.ready or self.home.suspended)
+        return any(self._queues.values()) or any(lane.waiting for lane in self._lanes.values())
+
+    def suspend(self, generator: Activation) -> None:
+        """An open generator waits until somebody asks it for a value."""
+        heapq.heappush(self._queues[generator[1].mode].suspended, (-generator[0], generator))
+
+    def enter(self, activation: Activation, moment: int) -> bool:
+        """Whether an activation of a limited routine may begin; else it waits in its lane."""
+        lane = self._lanes[activation[1].routine_id]
+        due = lane.enter(activation, moment)
+        if due is None:
+            self.offer(lane)
+        elif due:
+            self._timers.set(due, Alarm.LIMIT, lane)
+        return due is None
+
+    def leave(self, activation: Activation) -> None:
+        """An activation of a limited routine gives its place to whoever waits."""
+        lane = self._lanes[activation[1].routine_id]
+        lane.leave(activation)
+        self.offer(lane)
+
+    def offer(self, lane: Lane) -> None:
+        """Makes the first that waits in a lane ready, before all others, to try again."""
+        activation = lane.offer()
+        if activation is not None:
+            self._queues[activation[1].mode].ready.appendleft(activation)
+
+    def offer_all(self) -> None:
+        """Something was given back that jobs share: who waits for it may try again."""
+        for lane in self._lanes.values():
+            if lane.blocked:
+                self.offer(lane)
+
+    def drop(self) -> None:
+        """Forgets all that waits: the job is over."""
+        for lane in self._lanes.values():
+            lane.waiting.clear()

@@ -1,0 +1,41 @@
+"""What becomes of failed attempts, and how often the workers of activations died."""
+
+from __future__ import annotations
+
+from routilux.errors import WorkerLostError
+from routilux.facts import Failure, FailureKind
+from routilux.machine.plan import Station
+from routilux.strategies import Decision, ErrorStrategy, TryAgain, decision_on
+
+
+class Failures:
+    """Decides, and keeps of each activation how many of its attempts were lost with their workers."""
+
+    __slots__ = ("_crashes", "_flow_strategy", "_job_id")
+
+    def __init__(self, job_id: str, flow_strategy: ErrorStrategy) -> None:
+        self._job_id = job_id
+        self._flow_strategy = flow_strategy
+        self._crashes: dict[int, int] = {}
+
+    def decide(self, failure: Failure, station: Station) -> Decision:
+        """The decision of the routine's strategy, or the flow's.
+
+        Attempts whose workers died are counted apart from those that failed: the routine's `crash_retries` come
+        before any strategy is asked, which then has no retries left.
+        """
+        number, error = failure.activation_id, failure.error
+        again = failure.kind is not FailureKind.INPUT
+        if isinstance(error, WorkerLostError):
+            crashes = self._crashes[number] = self._crashes.get(number, 0) + 1
+            if crashes <= station.crash_retries:
+                return TryAgain(0)
+            again = False
+        attempt = failure.attempt - self._crashes.get(number, 0)
+        seed = f"{self._job_id}/{number}"
+        return decision_on(error, attempt, seed, station.strategy, self._flow_strategy, again=again)
+
+    def forget(self, number: int) -> None:
+        """An activation has ended for good."""
+        if self._crashes:
+            self._crashes.pop(number, None)
