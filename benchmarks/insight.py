@@ -22,10 +22,11 @@ from typing import Any
 from benchmarks.measure import Figure
 from benchmarks.synthetic import Subject, Work, server, subjects
 from routilux import Flow, Job
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
 from routilux.insight.accounting import accounts_of
 from routilux.insight.bounds import Bounds, Demand, bounds, demand_of
-from routilux.insight.configuration import Configuration, Placement, sequential, threads, usual
+from routilux.insight.configuration import Configuration, sequential, threads, usual
 from routilux.insight.costs import Costs
 from routilux.insight.replay import replay
 from routilux.insight.script import script_of
@@ -78,8 +79,8 @@ class Recorder:
         return Trace(
             flow_id=origin.flow_id,
             job_id=origin.job_id,
-            mode=configuration.placement,
-            workers=configuration.workers_at(configuration.placement),
+            mode=configuration.mode,
+            workers=configuration.workers_of(configuration.mode),
             start=course.started_at,
             end=course.ended_at or 0,
             host=Host(os.cpu_count() or 1, platform.python_version(), sys.platform),
@@ -158,8 +159,8 @@ def validate(chosen: list[str] | None, repeats: int, source: Configuration) -> l
             for configuration, measured, foreign in _measured(subject, name, repeats):
                 predicted = replay(script, configuration, costs, trace.host.cores).wall_time
                 rows.append(Row(name, configuration, measured, predicted, foreign))
-                workers = configuration.workers_at(configuration.placement)
-                _show_row(rows[-1], bounds(demand, configuration.placement, workers, trace.host.cores, costs))
+                workers = configuration.workers_of(configuration.mode)
+                _show_row(rows[-1], bounds(demand, configuration.mode, workers, trace.host.cores, costs))
     return rows
 
 
@@ -183,8 +184,8 @@ def _show_row(row: Row, bound: Bounds) -> None:
 
 
 def _settings(configuration: Configuration) -> dict[str, Any]:
-    workers = configuration.workers_at(configuration.placement)
-    return {"execution_mode": configuration.placement.value, "max_workers": workers}
+    workers = configuration.workers_of(configuration.mode)
+    return {"execution_mode": configuration.mode.value, "max_workers": workers}
 
 
 def _recorded(recorder: Recorder, subject: Subject, name: str, source: Configuration, repeats: int) -> Trace:
@@ -228,7 +229,7 @@ def _large(count: int) -> Trace:
         moment += took
     return Trace(
         flow_id="large",
-        mode=Placement.CALLER,
+        mode=ExecutionMode.SEQUENTIAL,
         workers=1,
         start=0,
         end=moment,

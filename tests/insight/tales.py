@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
 from routilux.insight.trace import Attempt, Host, Observed, Trace
 
@@ -37,7 +38,7 @@ class Tale:
 
     def trace(self, *, cores=2, gil=True, **fields):
         """The job as a trace."""
-        known = {"flow_id": "flow", "mode": "sequential", "workers": 1, "start": 0, "end": self.moment}
+        known = {"flow_id": "flow", "mode": ExecutionMode.SEQUENTIAL, "workers": 1, "start": 0, "end": self.moment}
         host = Host(cores, "3.11", "linux", gil)
         fields = {**known, "host": host, "routines": self.observed, **fields}
         return Trace(attempts=tuple(sorted(self.attempts, key=lambda one: one.begun)), **fields)

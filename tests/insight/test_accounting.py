@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tales import MS, Tale
 
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
 from routilux.insight.accounting import NOBODY, accounts_of
 from routilux.insight.timeline import Use
@@ -24,7 +25,7 @@ def job(*rows, end, workers=1, **fields):
         attempts.append(Attempt(number, routine_id, count + 1, status, causes, *moments, 0, round(cpu * MS)))
     return Trace(
         flow_id="flow",
-        mode="concurrent",
+        mode=ExecutionMode.CONCURRENT,
         workers=workers,
         start=0,
         end=round(end * MS),

@@ -5,12 +5,17 @@ from __future__ import annotations
 import pytest
 from tales import Tale, chain, fan
 
+from routilux.execution_mode import ExecutionMode
 from routilux.insight.bounds import Term, bounds, demand_of
-from routilux.insight.configuration import Placement
 from routilux.insight.costs import Costs
 from routilux.insight.critical_path import critical_path
 
-THREAD, LOOP, PROCESS, CALLER = Placement.THREAD, Placement.LOOP, Placement.PROCESS, Placement.CALLER
+THREAD, LOOP, PROCESS, CALLER = (
+    ExecutionMode.CONCURRENT,
+    ExecutionMode.ASYNCIO,
+    ExecutionMode.MULTIPROCESSING,
+    ExecutionMode.SEQUENTIAL,
+)
 
 
 def test_the_path_of_a_chain_is_the_chain():
@@ -59,7 +64,7 @@ def test_a_job_without_attempts_has_a_path_of_no_length(tale):
 
 
 @pytest.mark.parametrize(
-    ("trace", "placement", "workers", "term", "least"),
+    ("trace", "mode", "workers", "term", "least"),
     [
         (fan(20, cpu=10), THREAD, 8, Term.GIL, 0.2),
         (fan(20, cpu=10, gil_share=0.0), THREAD, 8, Term.CORES, 0.1),
@@ -70,8 +75,8 @@ def test_a_job_without_attempts_has_a_path_of_no_length(tale):
         (fan(20, cpu=1, wait=10), CALLER, 1, Term.WORKERS, 0.22),
     ],
 )
-def test_the_largest_bound_is_what_binds(trace, placement, workers, term, least):
-    found = bounds(demand_of(trace), placement, workers, 2)
+def test_the_largest_bound_is_what_binds(trace, mode, workers, term, least):
+    found = bounds(demand_of(trace), mode, workers, 2)
     assert found.binding is term
     assert found.least == pytest.approx(least)
     assert term.value in found.sentence(found.least)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routilux.errors import RecordingError
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
 from routilux.insight.recording import from_json, to_json
 from routilux.insight.trace import Attempt, Host, Observed, ThreadState, Trace, attempts_of
@@ -29,12 +30,14 @@ def traces(draw):
             Attempt(*who, causes, draw(WHOLE), begun, begun + draw(WHOLE), draw(st.integers(-1, 9)), *extra)
         )
     states = st.dictionaries(st.sampled_from(ThreadState), st.floats(0, 1000), max_size=3)
-    observed = st.builds(Observed, st.none() | NAMES, st.none() | st.floats(0, 1), states, st.tuples(NAMES))
+    observed = st.builds(
+        Observed, st.none() | st.sampled_from(ExecutionMode), st.none() | st.floats(0, 1), states, st.tuples(NAMES)
+    )
     start = draw(WHOLE)
     return Trace(
         flow_id=draw(NAMES),
         job_id="job",
-        mode="concurrent",
+        mode=draw(st.sampled_from(ExecutionMode)),
         workers=draw(st.integers(1, 64)),
         start=start,
         end=start + draw(WHOLE),
@@ -67,7 +70,7 @@ def test_records_become_attempts_in_the_order_in_which_they_began():
 def broken(change):
     trace = Trace(
         flow_id="orders",
-        mode="sequential",
+        mode=ExecutionMode.SEQUENTIAL,
         workers=1,
         start=0,
         end=9,

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tales import Tale, chain, fan
 
+from routilux.execution_mode import ExecutionMode
 from routilux.insight.bounds import bounds, demand_of
-from routilux.insight.configuration import Placement, coroutines, processes, sequential, threads
+from routilux.insight.configuration import coroutines, processes, sequential, threads
 from routilux.insight.costs import FREE, Costs
 from routilux.insight.replay import replay
 from routilux.insight.script import Supposition, script_of
@@ -130,14 +131,14 @@ def test_a_limit_holds_whatever_the_number_of_workers():
     assert wall(tale.trace(), threads(8)) == pytest.approx(0.02)
 
 
-def test_routines_may_run_in_different_places(tale):
+def test_routines_may_run_in_different_modes(tale):
     tale.tell(1, "source")
     for number in range(2, 10):
         tale.tell(number, "load", [1], wait=10).tell(number + 10, "parse", [number], cpu=10)
-    mixed = threads(8).with_place("parse", Placement.PROCESS, 2)
+    mixed = threads(8).with_mode("parse", ExecutionMode.MULTIPROCESSING, 2)
     assert wall(tale.trace(), threads(8)) == pytest.approx(0.09)
     assert wall(tale.trace(), mixed) == pytest.approx(0.05)
-    assert str(mixed) == "concurrent, 8 threads; 'parse' on multiprocessing, 2 processes"
+    assert str(mixed) == "concurrent, 8 threads; 'parse' in multiprocessing, 2 processes"
 
 
 def test_a_routine_beside_the_critical_path_gains_nothing_when_it_is_faster(tale):
@@ -188,19 +189,19 @@ def test_in_sequence_a_job_takes_the_sum_of_its_attempts(trace):
     assert wall(trace, sequential()) == pytest.approx(demand_of(trace).work)
 
 
-PLACES = {Placement.THREAD: threads, Placement.LOOP: coroutines, Placement.PROCESS: processes}
+MODES = {ExecutionMode.CONCURRENT: threads, ExecutionMode.ASYNCIO: coroutines, ExecutionMode.MULTIPROCESSING: processes}
 
 
-@given(jobs(native=True), st.sampled_from(list(PLACES)), st.integers(1, 6), st.integers(1, 4))
-def test_no_replay_beats_the_bounds(trace, placement, workers, cores):
-    least = bounds(demand_of(trace), placement, workers, cores).least
-    assert wall(trace, PLACES[placement](workers), cores) >= least - 1e-9
+@given(jobs(native=True), st.sampled_from(list(MODES)), st.integers(1, 6), st.integers(1, 4))
+def test_no_replay_beats_the_bounds(trace, mode, workers, cores):
+    least = bounds(demand_of(trace), mode, workers, cores).least
+    assert wall(trace, MODES[mode](workers), cores) >= least - 1e-9
 
 
-@given(jobs(), st.sampled_from(list(PLACES)), st.integers(1, 6), st.integers(1, 4))
-def test_no_replay_is_slower_than_one_handler_after_another(trace, placement, workers, cores):
+@given(jobs(), st.sampled_from(list(MODES)), st.integers(1, 6), st.integers(1, 4))
+def test_no_replay_is_slower_than_one_handler_after_another(trace, mode, workers, cores):
     """There is always somebody who works, so that costs alone could make it slower; here there are none."""
-    assert wall(trace, PLACES[placement](workers), cores) <= demand_of(trace).work + 1e-9
+    assert wall(trace, MODES[mode](workers), cores) <= demand_of(trace).work + 1e-9
 
 
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=20), st.integers(1, 8))
@@ -211,10 +212,10 @@ def test_independent_waits_never_take_longer_with_more_workers(durations, worker
     assert wall(tale.trace(), threads(workers + 1)) <= wall(tale.trace(), threads(workers)) + 1e-9
 
 
-@given(jobs(native=True), st.sampled_from(list(PLACES)), st.integers(1, 6))
-def test_a_replay_ends_every_attempt_after_all_that_it_needs(trace, placement, workers):
+@given(jobs(native=True), st.sampled_from(list(MODES)), st.integers(1, 6))
+def test_a_replay_ends_every_attempt_after_all_that_it_needs(trace, mode, workers):
     script = script_of(trace)
-    replayed = replay(script, PLACES[placement](workers), FREE)
+    replayed = replay(script, MODES[mode](workers), FREE)
     for index, needs in enumerate(script.needs.of):
         begun, ended = replayed.spans[index]
         assert ended >= begun

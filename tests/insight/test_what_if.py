@@ -8,15 +8,16 @@ from dataclasses import replace as changed
 import pytest
 from tales import Tale, fan
 
-from routilux.errors import RecordingError
+from routilux.errors import RecordingError, SettingError
+from routilux.execution_mode import ExecutionMode
 from routilux.insight.comparison import Change, compare
-from routilux.insight.configuration import Placement, coroutines, processes, sequential, threads, usual
+from routilux.insight.configuration import coroutines, processes, sequential, threads, usual
 from routilux.insight.costs import FREE
 from routilux.insight.script import script_of
 from routilux.insight.trace import Observed, ThreadState
-from routilux.insight.what_if import best_places, recorded_configuration, what_if
+from routilux.insight.what_if import best_modes, recorded_configuration, what_if
 
-ALL = frozenset(Placement)
+ALL = frozenset(ExecutionMode)
 
 
 def uneven(count=40, *, seed=1, cpu=0.0, wait=10.0, **fields):
@@ -71,7 +72,7 @@ def test_of_equals_the_one_with_the_fewest_workers_is_recommended():
 
 def test_a_routine_twice_as_fast_gains_what_it_has_of_the_critical_path(tale):
     tale.tell(1, "source").tell(2, "slow", [1], wait=100).tell(3, "quick", [1], wait=20)
-    found = what_if(tale.trace(mode="concurrent", workers=2, end=100_000_000), FREE)
+    found = what_if(tale.trace(mode=ExecutionMode.CONCURRENT, workers=2, end=100_000_000), FREE)
     gains = {gain.subject: gain.share for gain in found.speed_ups}
     assert gains == {"slow": pytest.approx(0.5), "quick": pytest.approx(0), "source": pytest.approx(0)}
     assert found.speed_ups[0].subject == "slow"
@@ -89,17 +90,18 @@ def test_a_routine_goes_where_it_gains(tale):
     for number in range(2, 22):
         tale.tell(number, "load", [1], wait=10).tell(number + 100, "parse", [number], cpu=10)
     script = script_of(tale.trace())
-    found = best_places(script, threads(16), FREE, [(Placement.PROCESS, 2)])
-    assert found.places == {"parse": Placement.PROCESS}
+    found = best_modes(script, threads(16), FREE, [(ExecutionMode.MULTIPROCESSING, 2)])
+    assert found.modes == {"parse": ExecutionMode.MULTIPROCESSING}
 
 
 def test_what_was_recorded_with_is_read_from_the_trace(tale):
-    tale.sees("parse", mode="multiprocessing").sees("load", mode="concurrent").tell(1, "parse")
-    configuration = recorded_configuration(tale.trace(mode="concurrent", workers=4))
-    assert configuration.placement is Placement.THREAD
-    assert configuration.places == {"parse": Placement.PROCESS}
-    with pytest.raises(RecordingError, match="mode 'distributed' cannot be replayed"):
-        recorded_configuration(tale.trace(mode="distributed"))
+    parallel, concurrent = ExecutionMode.MULTIPROCESSING, ExecutionMode.CONCURRENT
+    tale.sees("parse", mode=parallel).sees("load", mode=concurrent).tell(1, "parse")
+    configuration = recorded_configuration(tale.trace(mode=concurrent, workers=4))
+    assert configuration.mode is ExecutionMode.CONCURRENT
+    assert configuration.modes == {"parse": ExecutionMode.MULTIPROCESSING}
+    with pytest.raises(SettingError, match="mode 'distributed' cannot be foretold"):
+        recorded_configuration(tale.trace(mode=ExecutionMode.DISTRIBUTED))
 
 
 def test_all_that_is_taken_for_granted_is_said():
@@ -162,7 +164,7 @@ def test_routines_that_came_or_went_are_named():
 
 def test_what_makes_two_recordings_hard_to_compare_is_told():
     before = fan(5, wait=1)
-    after = changed(fan(6, wait=1), mode="concurrent", workers=4, foreign_load=0.5)
+    after = changed(fan(6, wait=1), mode=ExecutionMode.CONCURRENT, workers=4, foreign_load=0.5)
     assert compare(before, after).differences == (
         "mode: sequential before, concurrent after",
         "workers: 1 before, 4 after",

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from routilux.insight.configuration import Placement
+from routilux.execution_mode import ExecutionMode
 from routilux.insight.costs import FREE, Costs
 from routilux.insight.critical_path import critical_path
 from routilux.insight.split import splits_of
@@ -121,20 +121,20 @@ def demand_of(trace: Trace) -> Demand:
     )
 
 
-def bounds(demand: Demand, placement: Placement, workers: int, cores: float, costs: Costs = FREE) -> Bounds:
-    """The bounds for all handlers in one place."""
+def bounds(demand: Demand, mode: ExecutionMode, workers: int, cores: float, costs: Costs = FREE) -> Bounds:
+    """The bounds for all handlers in one mode."""
     count, path = demand.attempts, {Term.CRITICAL_PATH: demand.span}
     work, cpu = demand.work, demand.cpu
-    match placement:
-        case Placement.LOOP:
+    match mode:
+        case ExecutionMode.ASYNCIO:
             others = {Term.LOOP: cpu + count * costs.loop, **path}
-        case Placement.PROCESS:
+        case ExecutionMode.MULTIPROCESSING:
             caller = count * (costs.process_send + costs.process_receive) + demand.transfer / 2
             child = count * costs.process_child + demand.transfer / 2
             work += child
             others = {Term.CALLER: caller, Term.CORES: (cpu + caller + child) / cores, **path}
         case _:
-            cost = costs.thread if placement is Placement.THREAD else costs.sequential
+            cost = costs.thread if mode is ExecutionMode.CONCURRENT else costs.sequential
             others = {Term.GIL: demand.gil + count * cost, Term.CORES: cpu / cores, **path}
     return Bounds({Term.WORKERS: work / workers, **others}, _useful(work, others), demand)
 

@@ -2,96 +2,86 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-
-class Placement(enum.StrEnum):
-    """Where handlers run; each member equals the execution mode that puts them there."""
-
-    CALLER = "sequential"
-    """One after another in one thread."""
-    THREAD = "concurrent"
-    """On threads that share one interpreter."""
-    LOOP = "asyncio"
-    """As coroutines on one thread."""
-    PROCESS = "multiprocessing"
-    """In processes with an interpreter each."""
-
+from routilux.errors import SettingError
+from routilux.execution_mode import ExecutionMode
 
 MANY = 1000
 """How many coroutines run at once where nobody says."""
 
 WORDS = {
-    Placement.THREAD: ("thread", "threads"),
-    Placement.LOOP: ("coroutine", "coroutines"),
-    Placement.PROCESS: ("process", "processes"),
+    ExecutionMode.CONCURRENT: ("thread", "threads"),
+    ExecutionMode.ASYNCIO: ("coroutine", "coroutines"),
+    ExecutionMode.MULTIPROCESSING: ("process", "processes"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """A way to run a flow."""
+    """A way to run a flow; raises `SettingError` for a mode that there is no model of."""
 
-    placement: Placement
-    """Where all handlers run whose routine is not in `places`."""
-    workers: Mapping[Placement, int] = field(default_factory=dict)
-    """How many handlers run at once in each place that is used; one where it is not said."""
-    places: Mapping[str, Placement] = field(default_factory=dict)
-    """Of routines that run elsewhere."""
+    mode: ExecutionMode
+    """That of all routines but those in `modes`."""
+    workers: Mapping[ExecutionMode, int] = field(default_factory=dict)
+    """How many handlers run at once in each mode that is used; one where it is not said."""
+    modes: Mapping[str, ExecutionMode] = field(default_factory=dict)
+    """Of routines that have one of their own."""
 
-    def place_of(self, routine_id: str) -> Placement:
-        """Where a routine's handlers run."""
-        return self.places.get(routine_id, self.placement)
+    def __post_init__(self) -> None:
+        for mode in self.used:
+            if mode is not ExecutionMode.SEQUENTIAL and mode not in WORDS:
+                raise SettingError(f"What happens in mode {mode.value!r} cannot be foretold; there is no model of it.")
 
-    def workers_at(self, placement: Placement) -> int:
-        """How many handlers run there at once."""
-        return 1 if placement is Placement.CALLER else self.workers.get(placement, 1)
+    def mode_of(self, routine_id: str) -> ExecutionMode:
+        """The mode of a routine."""
+        return self.modes.get(routine_id, self.mode)
+
+    def workers_of(self, mode: ExecutionMode) -> int:
+        """How many handlers run in a mode at once."""
+        return 1 if mode is ExecutionMode.SEQUENTIAL else self.workers.get(mode, 1)
 
     @property
-    def used(self) -> tuple[Placement, ...]:
-        """The places in use, the chief one first."""
-        return tuple(dict.fromkeys([self.placement, *self.places.values()]))
+    def used(self) -> tuple[ExecutionMode, ...]:
+        """The modes in use, the chief one first."""
+        return tuple(dict.fromkeys([self.mode, *self.modes.values()]))
 
     @property
     def total_workers(self) -> int:
         """How many threads and processes it takes; a loop is one, however many coroutines it runs."""
-        return sum(1 if place is Placement.LOOP else self.workers_at(place) for place in self.used)
+        return sum(1 if mode is ExecutionMode.ASYNCIO else self.workers_of(mode) for mode in self.used)
 
-    def with_place(self, routine_id: str, placement: Placement, workers: int) -> Configuration:
-        """The same with one routine elsewhere."""
-        return Configuration(
-            self.placement, {**self.workers, placement: workers}, {**self.places, routine_id: placement}
-        )
+    def with_mode(self, routine_id: str, mode: ExecutionMode, workers: int) -> Configuration:
+        """The same with another mode for one routine."""
+        return Configuration(self.mode, {**self.workers, mode: workers}, {**self.modes, routine_id: mode})
 
     def __str__(self) -> str:
-        chief = _name(self.placement, self.workers_at(self.placement))
-        others: dict[Placement, list[str]] = {}
-        for routine_id, place in self.places.items():
-            others.setdefault(place, []).append(repr(routine_id))
-        parts = [f"{', '.join(names)} on {_name(place, self.workers_at(place))}" for place, names in others.items()]
-        return "; ".join([chief, *parts])
+        others: dict[ExecutionMode, list[str]] = {}
+        for routine_id, mode in self.modes.items():
+            others.setdefault(mode, []).append(repr(routine_id))
+        parts = [f"{', '.join(names)} in {_name(mode, self.workers_of(mode))}" for mode, names in others.items()]
+        return "; ".join([_name(self.mode, self.workers_of(self.mode)), *parts])
 
 
 def sequential() -> Configuration:
     """One handler after another."""
-    return Configuration(Placement.CALLER)
+    return Configuration(ExecutionMode.SEQUENTIAL)
 
 
 def threads(count: int) -> Configuration:
     """All handlers on so many threads."""
-    return Configuration(Placement.THREAD, {Placement.THREAD: count})
+    return Configuration(ExecutionMode.CONCURRENT, {ExecutionMode.CONCURRENT: count})
 
 
 def coroutines(count: int = MANY) -> Configuration:
     """All handlers on one event loop, as if each were a coroutine that awaits what it waits for."""
-    return Configuration(Placement.LOOP, {Placement.LOOP: count})
+    return Configuration(ExecutionMode.ASYNCIO, {ExecutionMode.ASYNCIO: count})
 
 
 def processes(count: int) -> Configuration:
     """All handlers in so many processes."""
-    return Configuration(Placement.PROCESS, {Placement.PROCESS: count})
+    return Configuration(ExecutionMode.MULTIPROCESSING, {ExecutionMode.MULTIPROCESSING: count})
 
 
 def usual(cores: int) -> list[Configuration]:
@@ -105,6 +95,6 @@ def usual(cores: int) -> list[Configuration]:
     ]
 
 
-def _name(placement: Placement, count: int) -> str:
-    words = WORDS.get(placement)
-    return placement.value if words is None or count == MANY else f"{placement.value}, {count} {words[count != 1]}"
+def _name(mode: ExecutionMode, count: int) -> str:
+    words = WORDS.get(mode)
+    return mode.value if words is None or count == MANY else f"{mode.value}, {count} {words[count != 1]}"

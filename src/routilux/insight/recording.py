@@ -13,13 +13,14 @@ from dataclasses import fields
 from typing import Any
 
 from routilux.errors import RecordingError
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
 from routilux.insight.trace import Attempt, Host, Observed, ThreadState, Trace
 
 FORMAT = "routilux-trace"
 VERSION = 1
 COLUMNS = [field.name for field in fields(Attempt)]
-PLAIN = ("flow_id", "job_id", "mode", "workers", "start", "end", "streamed", "foreign_load", "engine")
+PLAIN = ("flow_id", "job_id", "workers", "start", "end", "streamed", "foreign_load", "engine")
 """Fields of a trace that JSON has as they are."""
 
 
@@ -29,6 +30,7 @@ def to_json(trace: Trace) -> str:
         "format": FORMAT,
         "version": VERSION,
         **{name: getattr(trace, name) for name in PLAIN},
+        "mode": trace.mode.value,
         "host": {field.name: getattr(trace.host, field.name) for field in fields(Host)},
         "routines": {routine_id: _observed(one) for routine_id, one in trace.routines.items()},
         "limits": dict(trace.limits),
@@ -63,7 +65,7 @@ def from_json(text: str, flow_id: str | None = None) -> Trace:
 
 def _observed(observed: Observed) -> dict[str, Any]:
     return {
-        "mode": observed.mode,
+        "mode": None if observed.mode is None else observed.mode.value,
         "gil_share": observed.gil_share,
         "states": {state.value: count for state, count in observed.states.items()},
         "limits": list(observed.limits),
@@ -73,6 +75,7 @@ def _observed(observed: Observed) -> dict[str, Any]:
 def _trace(data: Mapping[str, Any]) -> Trace:
     trace = Trace(
         **{name: data[name] for name in PLAIN},
+        mode=ExecutionMode(data["mode"]),
         host=Host(**data["host"]),
         attempts=tuple(_attempt(dict(zip(data["columns"], row, strict=True))) for row in data["attempts"]),
         routines={routine_id: _seen(one) for routine_id, one in data["routines"].items()},
@@ -97,4 +100,5 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
 
 def _seen(data: Mapping[str, Any]) -> Observed:
     states = {ThreadState(state): float(count) for state, count in data["states"].items()}
-    return Observed(data["mode"], data["gil_share"], states, tuple(data["limits"]))
+    mode = None if data["mode"] is None else ExecutionMode(data["mode"])
+    return Observed(mode, data["gil_share"], states, tuple(data["limits"]))

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
-from routilux.insight.configuration import Configuration, Placement
+from routilux.insight.configuration import Configuration
 from routilux.insight.costs import Costs
 from routilux.insight.processors import NEVER, Interpreter, Processors
 from routilux.insight.script import Script
@@ -38,12 +39,12 @@ def replay(script: Script, configuration: Configuration, costs: Costs, cores: fl
 
 
 class _Pool:
-    """The workers of one place, and what is to run there."""
+    """The workers of one mode, and what is to run in it."""
 
-    __slots__ = ("capacity", "idle", "place", "ready", "started", "suspended")
+    __slots__ = ("capacity", "idle", "mode", "ready", "started", "suspended")
 
-    def __init__(self, place: Placement, capacity: int) -> None:
-        self.place = place
+    def __init__(self, mode: ExecutionMode, capacity: int) -> None:
+        self.mode = mode
         self.capacity = capacity
         self.started = 0
         self.idle: list[Worker] = []
@@ -61,13 +62,15 @@ class _Replay:
         self._costs = costs
         self._interval = script.trace.host.switch_interval
         self._processors = Processors(cores, costs.gil_switch)
-        alone = configuration.used == (Placement.LOOP,)
+        alone = configuration.used == (ExecutionMode.ASYNCIO,)
         self._caller = Interpreter(NEVER if alone else self._interval)
         self._loop = Loop()
-        self._pools = {place: _Pool(place, configuration.workers_at(place)) for place in configuration.used}
-        self._window = sum(1 if pool.place is Placement.CALLER else 2 * pool.capacity for pool in self._pools.values())
+        self._pools = {mode: _Pool(mode, configuration.workers_of(mode)) for mode in configuration.used}
+        self._window = sum(
+            1 if pool.mode is ExecutionMode.SEQUENTIAL else 2 * pool.capacity for pool in self._pools.values()
+        )
         routines = {attempt.routine_id for attempt in self._attempts}
-        self._pool_of = {routine_id: self._pools[configuration.place_of(routine_id)] for routine_id in routines}
+        self._pool_of = {routine_id: self._pools[configuration.mode_of(routine_id)] for routine_id in routines}
         self._limits_of = {routine_id: script.trace.observed(routine_id).limits for routine_id in routines}
         self._free = dict(script.trace.limits)
         self._limited: deque[int] = deque()
@@ -163,18 +166,18 @@ class _Replay:
     def _new_worker(self, pool: _Pool) -> Worker:
         pool.started += 1
         done = partial(self._done, pool)
-        if pool.place is Placement.LOOP:
+        if pool.mode is ExecutionMode.ASYNCIO:
             return Coroutine(self._processors, self._caller, done, self._loop)
-        home = Interpreter(self._interval) if pool.place is Placement.PROCESS else self._caller
+        home = Interpreter(self._interval) if pool.mode is ExecutionMode.MULTIPROCESSING else self._caller
         return Worker(self._processors, home, self._caller, done)
 
     def _begin(self, pool: _Pool, worker: Worker, index: int, *, woken: bool) -> None:
         self._begun[index] = self._processors.now
-        worker.begin(index, self._parts(pool.place, index, woken=woken))
+        worker.begin(index, self._parts(pool.mode, index, woken=woken))
 
     def _done(self, pool: _Pool, worker: Worker) -> None:
         """A worker has run an attempt; the answer of another process is still to come."""
-        if pool.place is Placement.PROCESS:
+        if pool.mode is ExecutionMode.MULTIPROCESSING:
             costs = self._costs
             errand = Worker(self._processors, self._caller, self._caller, self._answered)
             errand.begin(worker.attempt, ((WAIT, costs.process_wake), (CALLER, costs.process_receive)))
@@ -209,31 +212,31 @@ class _Replay:
         self._met(timer.attempt)
         self._start_idle()
 
-    def _parts(self, place: Placement, index: int, *, woken: bool) -> Iterator[Part]:
+    def _parts(self, mode: ExecutionMode, index: int, *, woken: bool) -> Iterator[Part]:
         """What a worker does for an attempt. The first part is there even if it takes no time."""
         costs, (python, native, wait, _) = self._costs, self._script.splits[index]
         before = after = python / 2
         if not (native or wait):
             before, after = python, 0.0
-        if place is Placement.PROCESS:
+        if mode is ExecutionMode.MULTIPROCESSING:
             attempt = self._attempts[index]
             size, pickling = attempt.payload_bytes or 0, (attempt.pickle_ns or 0) / 2e9
             yield CALLER, costs.process_send + pickling + size * costs.byte_send
             if woken:
                 yield WAIT, costs.process_wake
             before += costs.process_child + pickling + size * costs.byte_child
-        elif place is Placement.THREAD:
+        elif mode is ExecutionMode.CONCURRENT:
             if woken:
                 yield WAIT, costs.thread_wake
             before += costs.thread
         else:
-            before += costs.loop if place is Placement.LOOP else costs.sequential
+            before += costs.loop if mode is ExecutionMode.ASYNCIO else costs.sequential
         yield PYTHON, before
         if wait:
-            yield WAIT, wait + (costs.loop_timer if place is Placement.LOOP else 0.0)
+            yield WAIT, wait + (costs.loop_timer if mode is ExecutionMode.ASYNCIO else 0.0)
         if native:
             yield NATIVE, native
-        if place is Placement.LOOP and wait:
+        if mode is ExecutionMode.ASYNCIO and wait:
             after += costs.loop_wait
         if after:
             yield PYTHON, after

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus, Record
 
 
@@ -81,8 +82,8 @@ class Attempt:
 class Observed:
     """What was seen of a routine as a whole."""
 
-    mode: str | None = None
-    """The execution mode that its handlers ran in; `None`: the job's."""
+    mode: ExecutionMode | None = None
+    """That of its handlers; `None`: the job's."""
     gil_share: float | None = None
     """How much of its CPU time it held the GIL."""
     states: Mapping[ThreadState, float] = field(default_factory=dict)
@@ -133,7 +134,7 @@ class Trace:
 
     flow_id: str
     job_id: str = ""
-    mode: str
+    mode: ExecutionMode
     workers: int
     """How many handlers could run at once."""
     start: int

@@ -10,8 +10,8 @@ import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from routilux.errors import RecordingError
-from routilux.insight.configuration import Configuration, Placement, usual
+from routilux.execution_mode import ExecutionMode
+from routilux.insight.configuration import Configuration, usual
 from routilux.insight.costs import Costs
 from routilux.insight.replay import replay
 from routilux.insight.script import Script, Supposition, script_of
@@ -28,10 +28,10 @@ REPEATS = 20
 MOST_REPLAYED = 1_000_000
 """Attempts to be replayed for the bands; long recordings have fewer repeats."""
 
-THREADS_ONLY = frozenset({Placement.CALLER, Placement.THREAD})
-"""Where every handler can run as it is."""
+THREADS_ONLY = frozenset({ExecutionMode.SEQUENTIAL, ExecutionMode.CONCURRENT})
+"""The modes in which every handler can run as it is."""
 
-SIMPLEST = (Placement.CALLER, Placement.THREAD, Placement.LOOP, Placement.PROCESS)
+SIMPLEST = (ExecutionMode.SEQUENTIAL, ExecutionMode.CONCURRENT, ExecutionMode.ASYNCIO, ExecutionMode.MULTIPROCESSING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,31 +91,24 @@ class WhatIf:
     """Of nothing waiting any more for the network, a file, a lock and so on."""
     assumptions: tuple[str, ...]
 
-    def recommended(self, allowed: Collection[Placement] = THREADS_ONLY) -> Prediction | None:
+    def recommended(self, allowed: Collection[ExecutionMode] = THREADS_ONLY) -> Prediction | None:
         """Of those that are as good as the best, the one with the fewest workers; `None` if there is none.
 
-        `allowed` is where handlers may run: coroutines must be written so, and what goes to processes must pickle.
+        `allowed` are the modes that handlers may run in: coroutines must be written so, and what goes to processes must pickle.
         """
         possible = [one for one in self.predictions if set(one.configuration.used) <= set(allowed)]
         if not possible:
             return None
         best = min(one.wall_time for one in possible)
         ties = [one for one in possible if one.wall_time <= best * (1 + TIE)]
-        return min(ties, key=lambda one: (one.configuration.total_workers, SIMPLEST.index(one.configuration.placement)))
+        return min(ties, key=lambda one: (one.configuration.total_workers, SIMPLEST.index(one.configuration.mode)))
 
 
 def recorded_configuration(trace: Trace) -> Configuration:
-    """What a trace was recorded with; raises `RecordingError` for a mode that cannot be replayed."""
-    modes = {trace.mode, *(one.mode for one in trace.routines.values() if one.mode is not None)}
-    unknown = modes - {place.value for place in Placement}
-    if unknown:
-        raise RecordingError(
-            f"Flow {trace.flow_id!r}: what ran in mode {min(unknown)!r} cannot be replayed. Record the job in another."
-        )
-    places = {routine_id: Placement(one.mode) for routine_id, one in trace.routines.items() if one.mode is not None}
-    elsewhere = {routine_id: place for routine_id, place in places.items() if place.value != trace.mode}
-    workers = dict.fromkeys([Placement(trace.mode), *elsewhere.values()], trace.workers)
-    return Configuration(Placement(trace.mode), workers, elsewhere)
+    """What a trace was recorded with; raises `SettingError` for a mode that there is no model of."""
+    modes = {routine_id: one.mode for routine_id, one in trace.routines.items() if one.mode not in (None, trace.mode)}
+    elsewhere = {routine_id: mode for routine_id, mode in modes.items() if mode is not None}
+    return Configuration(trace.mode, dict.fromkeys([trace.mode, *elsewhere.values()], trace.workers), elsewhere)
 
 
 def what_if(
@@ -143,17 +136,17 @@ def what_if(
     )
 
 
-def best_places(
-    script: Script, start: Configuration, costs: Costs, choices: Sequence[tuple[Placement, int]]
+def best_modes(
+    script: Script, start: Configuration, costs: Costs, choices: Sequence[tuple[ExecutionMode, int]]
 ) -> Configuration:
-    """Where each routine is best, one after another, the busiest first; each move must gain more than a tie."""
+    """The mode that is best for each routine, one after another, the busiest first; each move must gain more than a tie."""
     best, wall_time = start, replay(script, start, costs).wall_time
     busy: dict[str, float] = {}
     for attempt, split in zip(script.trace.attempts, script.splits, strict=True):
         busy[attempt.routine_id] = busy.get(attempt.routine_id, 0.0) + split.service
     for routine_id in sorted(busy, key=lambda one: busy[one], reverse=True):
-        for place, workers in choices:
-            candidate = best.with_place(routine_id, place, workers)
+        for mode, workers in choices:
+            candidate = best.with_mode(routine_id, mode, workers)
             took = replay(script, candidate, costs).wall_time
             if took < wall_time * (1 - TIE):
                 best, wall_time = candidate, took
@@ -208,15 +201,15 @@ def _waits(trace: Trace) -> list[ThreadState]:
 
 def _assumptions(trace: Trace, configurations: Sequence[Configuration]) -> list[str]:
     """What the predictions take for granted, in words."""
-    used = {place for configuration in configurations for place in configuration.used}
+    used = {mode for configuration in configurations for mode in configuration.used}
     said = [
         "Handlers do the same work in every mode, half of their Python before what they wait for.",
         "What handlers wait for takes as long however many of them ask at once.",
         "Workers are up when the job starts.",
     ]
-    if Placement.LOOP in used and trace.mode != Placement.LOOP:
+    if ExecutionMode.ASYNCIO in used and trace.mode != ExecutionMode.ASYNCIO:
         said.append("asyncio: as if every handler were a coroutine that awaits whatever it waits for.")
-    if Placement.PROCESS in used and all(attempt.payload_bytes is None for attempt in trace.attempts):
+    if ExecutionMode.MULTIPROCESSING in used and all(attempt.payload_bytes is None for attempt in trace.attempts):
         said.append("multiprocessing: as if arguments and results were small; no payload was weighed.")
     unseen = [
         who for who in _routines(trace) if not trace.observed(who).looks and trace.observed(who).gil_share is None
