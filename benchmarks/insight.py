@@ -157,10 +157,12 @@ def validate(chosen: list[str] | None, repeats: int, source: Configuration) -> l
             script, demand = script_of(trace), demand_of(trace)
             _show_trace(name, trace, demand, source)
             for configuration, measured, foreign in _measured(subject, name, repeats):
-                predicted = replay(script, configuration, costs, trace.host.cores).wall_time
+                # What others used was not there for us; of each core they take no more than half from who wants it.
+                left = max(trace.host.cores / 2, trace.host.cores - foreign)
+                predicted = replay(script, configuration, costs, left).wall_time
                 rows.append(Row(name, configuration, measured, predicted, foreign))
                 workers = configuration.workers_of(configuration.mode)
-                _show_row(rows[-1], bounds(demand, configuration.mode, workers, trace.host.cores, costs))
+                _show_row(rows[-1], bounds(demand, configuration.mode, workers, left, costs))
     return rows
 
 
@@ -169,8 +171,8 @@ def _show_trace(name: str, trace: Trace, demand: Demand, source: Configuration) 
     accounts = accounts_of(trace)
     print(
         f"\n{name}: {len(trace.attempts)} attempts, {trace.wall_time * 1e3:.1f} ms in {source}, "
-        f"work {demand.work * 1e3:.1f} ms, span {demand.span * 1e3:.1f} ms, foreign load {trace.foreign_load or 0:.2f}, "
-        f"unexplained {accounts.job.unexplained / trace.wall_time:.2%}\n  {verdicts}"
+        f"work {demand.work * 1e3:.1f} ms, span {demand.span * 1e3:.1f} ms, "
+        f"foreign load {trace.foreign_load or 0:.2f}, unexplained {accounts.job.unexplained / trace.wall_time:.2%}\n  {verdicts}"
     )
 
 

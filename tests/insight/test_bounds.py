@@ -10,12 +10,8 @@ from routilux.insight.bounds import Term, bounds, demand_of
 from routilux.insight.costs import Costs
 from routilux.insight.critical_path import critical_path
 
-THREAD, LOOP, PROCESS, CALLER = (
-    ExecutionMode.CONCURRENT,
-    ExecutionMode.ASYNCIO,
-    ExecutionMode.MULTIPROCESSING,
-    ExecutionMode.SEQUENTIAL,
-)
+SEQUENTIAL, THREADS = ExecutionMode.SEQUENTIAL, ExecutionMode.CONCURRENT
+LOOP, PROCESSES = ExecutionMode.ASYNCIO, ExecutionMode.MULTIPROCESSING
 
 
 def test_the_path_of_a_chain_is_the_chain():
@@ -66,13 +62,13 @@ def test_a_job_without_attempts_has_a_path_of_no_length(tale):
 @pytest.mark.parametrize(
     ("trace", "mode", "workers", "term", "least"),
     [
-        (fan(20, cpu=10), THREAD, 8, Term.GIL, 0.2),
-        (fan(20, cpu=10, gil_share=0.0), THREAD, 8, Term.CORES, 0.1),
-        (fan(20, cpu=0.1, wait=10), THREAD, 4, Term.WORKERS, 0.0505),
-        (chain(20, cpu=0.1, wait=10), THREAD, 4, Term.CRITICAL_PATH, 0.202),
-        (fan(20, cpu=10), PROCESS, 8, Term.CORES, 0.1),
+        (fan(20, cpu=10), THREADS, 8, Term.GIL, 0.2),
+        (fan(20, cpu=10, gil_share=0.0), THREADS, 8, Term.CORES, 0.1),
+        (fan(20, cpu=0.1, wait=10), THREADS, 4, Term.WORKERS, 0.0505),
+        (chain(20, cpu=0.1, wait=10), THREADS, 4, Term.CRITICAL_PATH, 0.202),
+        (fan(20, cpu=10), PROCESSES, 8, Term.CORES, 0.1),
         (fan(20, cpu=10), LOOP, 1000, Term.LOOP, 0.2),
-        (fan(20, cpu=1, wait=10), CALLER, 1, Term.WORKERS, 0.22),
+        (fan(20, cpu=1, wait=10), SEQUENTIAL, 1, Term.WORKERS, 0.22),
     ],
 )
 def test_the_largest_bound_is_what_binds(trace, mode, workers, term, least):
@@ -83,33 +79,33 @@ def test_the_largest_bound_is_what_binds(trace, mode, workers, term, least):
 
 
 def test_so_many_workers_are_useful_as_it_takes_until_something_else_binds():
-    assert bounds(demand_of(fan(200, cpu=1, wait=9)), THREAD, 4, 2).useful_workers == 10
-    assert bounds(demand_of(fan(200, cpu=1, wait=9)), CALLER, 1, 2).useful_workers == 10
-    assert bounds(demand_of(fan(200, cpu=1)), THREAD, 4, 2).useful_workers == 1
-    assert bounds(demand_of(fan(200, cpu=1)), PROCESS, 4, 2).useful_workers == 2
-    assert bounds(demand_of(chain(9, cpu=1)), PROCESS, 4, 2).useful_workers == 1
+    assert bounds(demand_of(fan(200, cpu=1, wait=9)), THREADS, 4, 2).useful_workers == 10
+    assert bounds(demand_of(fan(200, cpu=1, wait=9)), SEQUENTIAL, 1, 2).useful_workers == 10
+    assert bounds(demand_of(fan(200, cpu=1)), THREADS, 4, 2).useful_workers == 1
+    assert bounds(demand_of(fan(200, cpu=1)), PROCESSES, 4, 2).useful_workers == 2
+    assert bounds(demand_of(chain(9, cpu=1)), PROCESSES, 4, 2).useful_workers == 1
 
 
 def test_what_a_mode_costs_is_in_its_bounds():
     demand, costs = demand_of(fan(1000, cpu=0.01)), Costs(process_send=50e-6, process_receive=50e-6)
-    found = bounds(demand, PROCESS, 8, 8, costs)
-    assert found.binding is Term.CALLER
+    found = bounds(demand, PROCESSES, 8, 8, costs)
+    assert found.binding is Term.SEQUENTIAL
     assert found.least == pytest.approx(0.1, rel=0.01)
 
 
 def test_the_sentence_names_the_routine_and_its_share():
     trace = fan(20, cpu=10)
-    sentence = bounds(demand_of(trace), THREAD, 8, 2).sentence(0.25)
+    sentence = bounds(demand_of(trace), THREADS, 8, 2).sentence(0.25)
     assert sentence == "'leaf' holds the GIL 80% of the wall time: more threads will not help."
 
 
 def test_where_no_routine_stands_out_the_sentence_says_how_many_there_are(tale):
     for number, name in enumerate(("a", "b", "c"), 1):
         tale.tell(number, name, fired=0, cpu=10 - number)
-    assert bounds(demand_of(tale.trace()), THREAD, 8, 2).sentence(1).startswith("'a' with 2 others holds the GIL")
+    assert bounds(demand_of(tale.trace()), THREADS, 8, 2).sentence(1).startswith("'a' with 2 others holds the GIL")
 
 
 def test_bounds_of_a_job_without_attempts_are_nothing():
-    found = bounds(demand_of(Tale().trace()), THREAD, 8, 2)
+    found = bounds(demand_of(Tale().trace()), THREADS, 8, 2)
     assert found.least == 0
     assert found.sentence(0)

@@ -30,9 +30,8 @@ def traces(draw):
             Attempt(*who, causes, draw(WHOLE), begun, begun + draw(WHOLE), draw(st.integers(-1, 9)), *extra)
         )
     states = st.dictionaries(st.sampled_from(ThreadState), st.floats(0, 1000), max_size=3)
-    observed = st.builds(
-        Observed, st.none() | st.sampled_from(ExecutionMode), st.none() | st.floats(0, 1), states, st.tuples(NAMES)
-    )
+    modes = st.none() | st.sampled_from(ExecutionMode)
+    observed = st.builds(Observed, modes, st.none() | st.floats(0, 1), states, st.tuples(NAMES))
     start = draw(WHOLE)
     return Trace(
         flow_id=draw(NAMES),

@@ -38,6 +38,11 @@ def replay(script: Script, configuration: Configuration, costs: Costs, cores: fl
     return _Replay(script, configuration, costs, script.trace.cores if cores is None else cores).run()
 
 
+def _window_of(mode: ExecutionMode, configuration: Configuration) -> int:
+    """How many ready activations are enough for a mode, so that no generator is asked for more."""
+    return 1 if mode is ExecutionMode.SEQUENTIAL else 2 * configuration.workers_of(mode)
+
+
 class _Pool:
     """The workers of one mode, and what is to run in it."""
 
@@ -66,9 +71,7 @@ class _Replay:
         self._caller = Interpreter(NEVER if alone else self._interval)
         self._loop = Loop()
         self._pools = {mode: _Pool(mode, configuration.workers_of(mode)) for mode in configuration.used}
-        self._window = sum(
-            1 if pool.mode is ExecutionMode.SEQUENTIAL else 2 * pool.capacity for pool in self._pools.values()
-        )
+        self._window = sum(_window_of(mode, configuration) for mode in configuration.used)
         routines = {attempt.routine_id for attempt in self._attempts}
         self._pool_of = {routine_id: self._pools[configuration.mode_of(routine_id)] for routine_id in routines}
         self._limits_of = {routine_id: script.trace.observed(routine_id).limits for routine_id in routines}

@@ -94,7 +94,8 @@ class WhatIf:
     def recommended(self, allowed: Collection[ExecutionMode] = THREADS_ONLY) -> Prediction | None:
         """Of those that are as good as the best, the one with the fewest workers; `None` if there is none.
 
-        `allowed` are the modes that handlers may run in: coroutines must be written so, and what goes to processes must pickle.
+        `allowed` are the modes that handlers may run in: what is no coroutine must not be on a loop, and what does not
+        pickle in no other process.
         """
         possible = [one for one in self.predictions if set(one.configuration.used) <= set(allowed)]
         if not possible:
@@ -139,7 +140,7 @@ def what_if(
 def best_modes(
     script: Script, start: Configuration, costs: Costs, choices: Sequence[tuple[ExecutionMode, int]]
 ) -> Configuration:
-    """The mode that is best for each routine, one after another, the busiest first; each move must gain more than a tie."""
+    """The mode that is best for each routine, one after another, the busiest first; each move gains more than a tie."""
     best, wall_time = start, replay(script, start, costs).wall_time
     busy: dict[str, float] = {}
     for attempt, split in zip(script.trace.attempts, script.splits, strict=True):

@@ -23,8 +23,8 @@ from typing import Any, Protocol
 
 from routilux.context import Context
 from routilux.errors import MissingExtraError, SettingError
+from routilux.execution_mode import ExecutionMode
 from routilux.insight.costs import Costs
-from routilux.settings import ExecutionMode
 
 WIDE = 2000
 DEEP = 100
