@@ -172,7 +172,8 @@ def _show_trace(name: str, trace: Trace, demand: Demand, source: Configuration) 
     print(
         f"\n{name}: {len(trace.attempts)} attempts, {trace.wall_time * 1e3:.1f} ms in {source}, "
         f"work {demand.work * 1e3:.1f} ms, span {demand.span * 1e3:.1f} ms, "
-        f"foreign load {trace.foreign_load or 0:.2f}, unexplained {accounts.job.unexplained / trace.wall_time:.2%}\n  {verdicts}"
+        f"foreign load {trace.foreign_load or 0:.2f}, unexplained "
+        f"{accounts.job.unexplained / trace.wall_time:.2%}\n  {verdicts}"
     )
 
 

@@ -89,7 +89,7 @@ def test_so_many_workers_are_useful_as_it_takes_until_something_else_binds():
 def test_what_a_mode_costs_is_in_its_bounds():
     demand, costs = demand_of(fan(1000, cpu=0.01)), Costs(process_send=50e-6, process_receive=50e-6)
     found = bounds(demand, PROCESSES, 8, 8, costs)
-    assert found.binding is Term.SEQUENTIAL
+    assert found.binding is Term.CALLER
     assert found.least == pytest.approx(0.1, rel=0.01)
 
 
