@@ -30,7 +30,7 @@ from routilux.insight.configuration import Configuration, sequential, threads, u
 from routilux.insight.costs import Costs
 from routilux.insight.replay import replay
 from routilux.insight.script import script_of
-from routilux.insight.trace import Attempt, Host, Measured, Observed, ThreadState, Trace, attempts_of
+from routilux.insight.trace import Attempt, Host, Measured, Observed, ThreadState, Trace, attempts_of, cores_left
 from routilux.insight.verdict import verdicts_of
 from routilux.signals.calibration import calibrate
 from routilux.signals.cpu import cpu_stamp
@@ -157,8 +157,7 @@ def validate(chosen: list[str] | None, repeats: int, source: Configuration) -> l
             script, demand = script_of(trace), demand_of(trace)
             _show_trace(name, trace, demand, source)
             for configuration, measured, foreign in _measured(subject, name, repeats):
-                # What others used was not there for us; of each core they take no more than half from who wants it.
-                left = max(trace.host.cores / 2, trace.host.cores - foreign)
+                left = cores_left(trace.host.cores, foreign)
                 predicted = replay(script, configuration, costs, left).wall_time
                 rows.append(Row(name, configuration, measured, predicted, foreign))
                 workers = configuration.workers_of(configuration.mode)

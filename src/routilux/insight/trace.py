@@ -162,11 +162,16 @@ class Trace:
     @property
     def cores(self) -> float:
         """How many cores the job could have had: what other processes used was not there for it."""
-        return max(1.0, self.host.cores - (self.foreign_load or 0.0))
+        return cores_left(self.host.cores, self.foreign_load)
 
     def observed(self, routine_id: str) -> Observed:
         """What was seen of a routine, which may be nothing."""
         return self.routines.get(routine_id, UNSEEN)
+
+
+def cores_left(cores: int, foreign_load: float | None) -> float:
+    """How many cores others left; at least half of one, which a job that seldom computes always gets."""
+    return max(0.5, cores - (foreign_load or 0.0))
 
 
 def attempts_of(
