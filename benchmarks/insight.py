@@ -56,11 +56,11 @@ class Recorder:
             if self.probe is None:
                 return handler(x)
             watched = self._watched(self.probe)
-            watched.routine_id = routine_id
+            watched.enter(routine_id)
             begun, before = time.perf_counter_ns(), cpu_stamp()
             value = handler(x)
             self._measured.setdefault(routine_id, []).append((begun, cpu_stamp() - before))
-            watched.routine_id = None
+            watched.leave()
             return value
 
         return measured

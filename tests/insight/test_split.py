@@ -38,6 +38,11 @@ def test_a_routine_never_seen_to_wait_was_only_put_off_by_other_processes():
     assert split == pytest.approx((0.002, 0, 0, 0.003))
 
 
+def test_alone_what_was_found_without_a_core_did_not_wait():
+    (split, *_) = splits_of(many(cpu=1, wait=8, states={NET: 30, ThreadState.CORE: 10}))
+    assert split == pytest.approx((0.001, 0, 0.006, 0.002))
+
+
 def test_among_many_workers_the_probe_says_how_much_of_the_rest_is_waiting():
     (split, *_) = splits_of(many(cpu=1, wait=10, workers=8, states={NET: 50, GIL: 50}))
     assert split.wait == pytest.approx(0.005)

@@ -91,14 +91,17 @@ def _wait_factor(trace: Trace, routine_id: str, measured: Sequence[Attempt]) -> 
     waiting = sum(observed.states.get(state, 0.0) for state in ThreadState if state.waits)
     seen = observed.looks >= ENOUGH_LOOKS
     if trace.workers == 1:
-        # Nobody of ours was in the way: what was never seen to wait was only put off by other processes.
-        return 0.0 if seen and waiting / observed.looks < 1 / ENOUGH_LOOKS else 1.0
+        # Nobody of ours was in the way: what did not wait was put off by other processes.
+        if not seen:
+            return 1.0
+        rare = waiting < observed.looks / ENOUGH_LOOKS
+        return 0.0 if rare else waiting / (waiting + observed.states.get(ThreadState.CORE, 0.0))
     factor = 1.0
     idle = [attempt.run_time - _cpu(attempt) for attempt in measured]
     if idle and (mean := statistics.fmean(idle)) > 0:
         factor = min(factor, max(0.0, statistics.median(idle)) / mean)
     if seen:
-        blocked = waiting + observed.states.get(ThreadState.GIL, 0.0)
+        blocked = waiting + observed.states.get(ThreadState.GIL, 0.0) + observed.states.get(ThreadState.CORE, 0.0)
         factor = min(factor, waiting / blocked if blocked else 0.0)
     return factor
 

@@ -25,6 +25,8 @@ class ThreadState(enum.StrEnum):
     """It ran without the GIL."""
     GIL = enum.auto()
     """It waited for the GIL."""
+    CORE = enum.auto()
+    """It could have run, and all cores were busy."""
     LOCK = enum.auto()
     """It waited for a lock, a queue or another thread."""
     NET = enum.auto()
@@ -43,7 +45,7 @@ class ThreadState(enum.StrEnum):
     @property
     def waits(self) -> bool:
         """Whether it waited for something that more processors or interpreters would not have given it sooner."""
-        return not self.runs and self is not ThreadState.GIL
+        return not self.runs and self not in (ThreadState.GIL, ThreadState.CORE)
 
 
 @dataclass(frozen=True, slots=True)

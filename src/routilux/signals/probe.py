@@ -4,9 +4,11 @@ For each thread Linux shows the system call that it is in. Reading that with the
 runs meanwhile runs without it; one that sleeps where waiters for the GIL sleep waits for it. The address of that
 place is learnt at the start, by holding the GIL against a thread that wants it.
 
-To look, the probe itself must take the GIL, so the thread that it has just pushed off shows as a waiter.
-When the probe wakes later than its sleep explains, somebody had the GIL, and one of the waiters is counted as its
-holder. Threads that seem to run are looked at again a little later: some were only changing places.
+To look, the probe itself must take the GIL, so the thread that it has just pushed off shows as a waiter, or has
+gone on to something else. So what counts is the moment at which the probe asked for the GIL: when it got it later
+than its sleep and the queue for a core explain, somebody had it, and that is the one among the workers that wait for
+it now, or whose handler has ended meanwhile; where there is none, one of all that were in a handler. Threads that seem
+to run are looked at again a little later: some were only changing places.
 
 Where the kernel does not show it, only the share of the time remains in which somebody had the GIL.
 """
@@ -16,11 +18,13 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import random
 import sys
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -30,8 +34,14 @@ from routilux.signals.syscalls import NUMBERS, Call, Calls
 MOST_AT_ONCE = 16
 """So many threads are looked at in one tick; the others have their turn in the next."""
 
+REMEMBERED = 64
+"""So many handlers that have ended are remembered of each worker, to be found when the probe comes late."""
+
 SETTLING_US = 60
 """Until threads that are changing places have done so."""
+
+RUNS_NS = 15_000
+"""A thread that has used less CPU time meanwhile did not run: it only could have."""
 
 NEAR_GIL = range(-64, 256)
 """Where the words of the GIL are, seen from the one that its waiters were found at."""
@@ -43,14 +53,42 @@ GONE = Call(-3, 0)
 
 
 class Watched:
-    """A worker thread, as a probe sees it."""
+    """A worker thread, as a probe sees it; the worker itself says which handler it runs."""
 
-    __slots__ = ("descriptor", "routine_id")
+    __slots__ = ("_clock", "_ended", "_now", "descriptor")
 
     def __init__(self, descriptor: int | None) -> None:
+        """Made by the thread itself."""
         self.descriptor = descriptor
-        self.routine_id: str | None = None
-        """Whose handler it runs; the worker sets it, and takes it back. What it does with `None` is not counted."""
+        self._clock = None if descriptor is None else time.pthread_getcpuclockid(threading.get_ident())
+        self._now: tuple[str, int] | None = None
+        self._ended: deque[tuple[str, int, int]] = deque(maxlen=REMEMBERED)
+
+    def enter(self, routine_id: str) -> None:
+        """A handler begins."""
+        self._now = routine_id, time.perf_counter_ns()
+
+    def leave(self) -> None:
+        """It has ended."""
+        if self._now is not None:
+            self._ended.append((*self._now, time.perf_counter_ns()))
+            self._now = None
+
+    def cpu(self) -> int:
+        """Nanoseconds of CPU time that it has used; asked by another thread. 0 once it has ended."""
+        with suppress(OSError):
+            return 0 if self._clock is None else time.clock_gettime_ns(self._clock)
+        return 0
+
+    def at(self, moment: int) -> tuple[str | None, bool]:
+        """Whose handler it ran at a moment not long ago, if any, and whether it still does."""
+        now = self._now
+        if now is not None and now[1] <= moment:
+            return now[0], True
+        for routine_id, begun, ended in reversed(list(self._ended)):
+            if begun <= moment:
+                return (routine_id if moment <= ended else None), False
+        return None, False
 
 
 class Eyes:
@@ -135,6 +173,7 @@ class Probe:
         self.blind: str | None = None
         """Why it does not see what workers do; `None` where it does."""
         self._period = 1 / hertz
+        self._chance = random.Random(1)
         self._late = sys.getswitchinterval() / 5
         self._watched: list[Watched] = []
         self._states: dict[str, dict[ThreadState, float]] = {}
@@ -187,29 +226,43 @@ class Probe:
         self.stop()
 
     def _run(self) -> None:
+        queue = CoreQueue()
         while not self._ended.is_set():
-            before = time.perf_counter()
-            time.sleep(self._period)
-            held = time.perf_counter() - before - self._period > self._late
+            before, queued = time.perf_counter_ns(), queue.waited()
+            # At uneven times, or it could go in step with handlers that let go of the GIL just as evenly.
+            period = self._period * self._chance.uniform(0.5, 1.5)
+            time.sleep(period)
+            asked = before + int(period * 1e9)
+            held = time.perf_counter_ns() - asked - (queue.waited() - queued) > self._late * 1e9
             self._ticks += 1
             self._held += held
             if self._eyes is not None:
-                self._count(self._seen(self._eyes, again=held), held=held)
+                self._count(self._seen(self._eyes, asked), held=held)
+        queue.close()
 
-    def _seen(self, eyes: Eyes, *, again: bool) -> list[tuple[str, ThreadState]]:
-        """What the workers whose turn it is are doing."""
-        found = self._look(eyes)
-        if again and any(call is RUNNING for _, call in found):
+    def _seen(self, eyes: Eyes, asked: int) -> list[tuple[str, ThreadState | None]]:
+        """What the workers whose turn it is are doing; `None` where the handler has ended meanwhile."""
+        found = self._look(eyes, asked)
+        used = {watched: watched.cpu() for watched, _, call in found if call is RUNNING}
+        if used:
             eyes.settle()
-            found = self._look(eyes)
-        return [(routine_id, eyes.state_in(call)) for routine_id, call in found if call is not GONE]
+        states: list[tuple[str, ThreadState | None]] = []
+        for watched, routine_id, call in found:
+            if watched in used and watched.descriptor is not None:
+                call = eyes.look(watched.descriptor)
+                if call is RUNNING and watched.cpu() - used[watched] < RUNS_NS:
+                    states.append((routine_id, ThreadState.CORE))
+                    continue
+            if call is not GONE:
+                states.append((routine_id, None if call is None else eyes.state_in(call)))
+        return states
 
-    def _look(self, eyes: Eyes) -> list[tuple[str, Call]]:
+    def _look(self, eyes: Eyes, asked: int) -> list[tuple[Watched, str, Call | None]]:
         found = []
         for watched in self._in_turn():
-            routine_id, descriptor = watched.routine_id, watched.descriptor
-            if routine_id is not None and descriptor is not None:
-                found.append((routine_id, eyes.look(descriptor)))
+            routine_id, still = watched.at(asked)
+            if routine_id is not None and watched.descriptor is not None:
+                found.append((watched, routine_id, eyes.look(watched.descriptor) if still else None))
         return found
 
     def _in_turn(self) -> list[Watched]:
@@ -219,11 +272,35 @@ class Probe:
         first = self._ticks * MOST_AT_ONCE % len(watched)
         return (watched + watched)[first : first + MOST_AT_ONCE]
 
-    def _count(self, seen: list[tuple[str, ThreadState]], *, held: bool) -> None:
-        waiters = sum(state is ThreadState.GIL for _, state in seen)
-        for routine_id, state in seen:
+    def _count(self, seen: list[tuple[str, ThreadState | None]], *, held: bool) -> None:
+        suspects = [one for one in seen if one[1] in (None, ThreadState.GIL)] or seen
+        for one in seen:
+            routine_id, state = one
+            holding = 1 / len(suspects) if held and one in suspects else 0.0
+            if state is None and not held:
+                continue
             counts = self._states.setdefault(routine_id, {})
-            holding = 1 / waiters if held and state is ThreadState.GIL else 0.0
-            counts[state] = counts.get(state, 0.0) + 1 - holding
-            if holding:
-                counts[ThreadState.PYTHON] = counts.get(ThreadState.PYTHON, 0.0) + holding
+            for found, share in ((ThreadState.PYTHON, holding), (state or ThreadState.GIL, 1 - holding)):
+                if share:
+                    counts[found] = counts.get(found, 0.0) + share
+
+
+class CoreQueue:
+    """How long the calling thread has waited for a core, as the kernel counts it."""
+
+    def __init__(self) -> None:
+        self._descriptor: int | None = None
+        with suppress(OSError):
+            self._descriptor = os.open(f"/proc/self/task/{threading.get_native_id()}/schedstat", os.O_RDONLY)
+
+    def waited(self) -> int:
+        """Nanoseconds; always 0 where the kernel does not count."""
+        if self._descriptor is None:
+            return 0
+        fields = os.pread(self._descriptor, 64, 0).split()
+        return int(fields[1]) if len(fields) > 1 else 0
+
+    def close(self) -> None:
+        """Asks no more."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
