@@ -91,6 +91,7 @@ def test_what_a_mode_costs_is_in_its_bounds():
     found = bounds(demand, PROCESSES, 8, 8, costs)
     assert found.binding is Term.CALLER
     assert found.least == pytest.approx(0.1, rel=0.01)
+    assert found.sentence(0.1).startswith("The calling process hands out work 100% of the wall time")
 
 
 def test_the_sentence_names_the_routine_and_its_share():

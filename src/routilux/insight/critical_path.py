@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from routilux.insight.needs import Need, Needs, needs_of
+from routilux.insight.needs import Need, needs_of
 from routilux.insight.split import splits_of
 from routilux.insight.trace import Trace
 
@@ -29,13 +29,12 @@ class CriticalPath:
         return self.work / self.span if self.span else 1.0
 
 
-def critical_path(trace: Trace, needs: Needs | None = None, services: Sequence[float] | None = None) -> CriticalPath:
+def critical_path(trace: Trace, services: Sequence[float] | None = None) -> CriticalPath:
     """The critical path of a recorded job.
 
     `services` are the seconds that each attempt would take alone, where they are not those of the trace.
     """
-    if needs is None:
-        needs = needs_of(trace)
+    needs = needs_of(trace)
     if services is None:
         services = [split.service for split in splits_of(trace)]
     finished: list[float] = []

@@ -151,8 +151,6 @@ class Processors:
 
     def _set_turn(self, interpreter: Interpreter) -> None:
         """The holder's turn ends one interval after the first waiter came, or after it took over."""
-        if interpreter.interval is NEVER:
-            return
         self._count += 1
         due = max(interpreter.since, interpreter.queue[0].waits_since) + interpreter.interval
         heapq.heappush(self._moments, (due, self._count, interpreter, interpreter.turn))

@@ -17,7 +17,7 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
 from routilux.insight.configuration import Configuration
 from routilux.insight.costs import Costs
-from routilux.insight.processors import NEVER, Interpreter, Processors
+from routilux.insight.processors import Interpreter, Processors
 from routilux.insight.script import Script
 from routilux.insight.workers import CALLER, NATIVE, PYTHON, WAIT, Coroutine, Loop, Part, Worker
 
@@ -67,8 +67,7 @@ class _Replay:
         self._costs = costs
         self._interval = script.trace.host.switch_interval
         self._processors = Processors(cores, costs.gil_switch)
-        alone = configuration.used == (ExecutionMode.ASYNCIO,)
-        self._caller = Interpreter(NEVER if alone else self._interval)
+        self._caller = Interpreter(self._interval)
         self._loop = Loop()
         self._pools = {mode: _Pool(mode, configuration.workers_of(mode)) for mode in configuration.used}
         self._window = sum(_window_of(mode, configuration) for mode in configuration.used)
