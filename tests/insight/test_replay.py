@@ -131,6 +131,17 @@ def test_a_limit_holds_whatever_the_number_of_workers():
     assert wall(tale.trace(), threads(8)) == pytest.approx(0.02)
 
 
+def test_what_takes_several_limits_waits_for_all_and_holds_up_nobody_else(tale):
+    tale.sees("both", limits=("db", "net")).sees("db", limits=("db",)).sees("net", limits=("net",))
+    tale.tell(1, "both", wait=10)
+    for number in range(2, 6):
+        tale.tell(number, "db" if number % 2 else "net", fired=0, wait=10)
+    limits = {"db": 1, "net": 1}
+    assert wall(tale.trace(limits=limits), threads(8)) == pytest.approx(0.03)
+    assert wall(tale.trace(limits={**limits, "db": 2}), threads(8)) == pytest.approx(0.03)
+    assert wall(tale.trace(limits={"db": 5, "net": 5}), threads(8)) == pytest.approx(0.01)
+
+
 def test_routines_may_run_in_different_modes(tale):
     tale.tell(1, "source")
     for number in range(2, 10):

@@ -129,16 +129,17 @@ class _Replay:
 
     def _gave_back(self, routine_id: str) -> None:
         """An activation has ended, and its limits go to those that waited longest."""
-        for name in self._limits_of[routine_id]:
-            if name in self._free:
-                self._free[name] += 1
+        freed = [name for name in self._limits_of[routine_id] if name in self._free]
+        for name in freed:
+            self._free[name] += 1
         for index in list(self._limited):
+            if not any(self._free[name] > 0 for name in freed):
+                break
             limited = self._attempts[index].routine_id
             if self._took_limits(limited):
                 self._limited.remove(index)
                 self._pool_of[limited].ready.append(index)
                 self._ready += 1
-                return
 
     def _met(self, index: int) -> None:
         """One of the things that an attempt needs is there."""
