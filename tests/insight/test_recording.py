@@ -46,6 +46,7 @@ def traces(draw):
         limits=draw(st.dictionaries(NAMES, st.integers(1, 9), max_size=2)),
         pauses=((1, 2),),
         streamed=draw(st.booleans()),
+        workers_by_mode=draw(st.dictionaries(st.sampled_from(ExecutionMode), st.integers(1, 9), max_size=2)),
         foreign_load=draw(st.none() | st.floats(0, 8)),
         engine="0.1.0",
     )

@@ -97,7 +97,8 @@ def test_a_routine_goes_where_it_gains(tale):
 def test_what_was_recorded_with_is_read_from_the_trace(tale):
     parallel, concurrent = ExecutionMode.MULTIPROCESSING, ExecutionMode.CONCURRENT
     tale.sees("parse", mode=parallel).sees("load", mode=concurrent).tell(1, "parse")
-    configuration = recorded_configuration(tale.trace(mode=concurrent, workers=4))
+    configuration = recorded_configuration(tale.trace(mode=concurrent, workers=6, workers_by_mode={parallel: 2}))
+    assert configuration.workers == {concurrent: 6, parallel: 2}
     assert configuration.mode is ExecutionMode.CONCURRENT
     assert configuration.modes == {"parse": ExecutionMode.MULTIPROCESSING}
     with pytest.raises(SettingError, match="mode 'distributed' cannot be foretold"):

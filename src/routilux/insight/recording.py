@@ -33,6 +33,7 @@ def to_json(trace: Trace) -> str:
         "mode": trace.mode.value,
         "host": {field.name: getattr(trace.host, field.name) for field in fields(Host)},
         "routines": {routine_id: _observed(one) for routine_id, one in trace.routines.items()},
+        "workers_by_mode": {mode.value: count for mode, count in trace.workers_by_mode.items()},
         "limits": dict(trace.limits),
         "pauses": [list(pause) for pause in trace.pauses],
         "columns": COLUMNS,
@@ -79,6 +80,7 @@ def _trace(data: Mapping[str, Any]) -> Trace:
         host=Host(**data["host"]),
         attempts=tuple(_attempt(dict(zip(data["columns"], row, strict=True))) for row in data["attempts"]),
         routines={routine_id: _seen(one) for routine_id, one in data["routines"].items()},
+        workers_by_mode={ExecutionMode(mode): int(count) for mode, count in data["workers_by_mode"].items()},
         limits={name: int(count) for name, count in data["limits"].items()},
         pauses=tuple((int(began), int(ended)) for began, ended in data["pauses"]),
     )

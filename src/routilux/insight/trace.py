@@ -138,13 +138,15 @@ class Trace:
     job_id: str = ""
     mode: ExecutionMode
     workers: int
-    """How many handlers could run at once."""
+    """How many handlers could run at once, in all modes together."""
     start: int
     end: int
     host: Host
     attempts: tuple[Attempt, ...]
     """In the order in which they began; what an attempt comes from stands before it."""
     routines: Mapping[str, Observed] = field(default_factory=dict)
+    workers_by_mode: Mapping[ExecutionMode, int] = field(default_factory=dict)
+    """Of a job with several modes."""
     limits: Mapping[str, int] = field(default_factory=dict)
     """How many activations may hold each limit at once."""
     pauses: tuple[tuple[int, int], ...] = ()

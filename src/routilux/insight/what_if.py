@@ -109,7 +109,8 @@ def recorded_configuration(trace: Trace) -> Configuration:
     """What a trace was recorded with; raises `SettingError` for a mode that there is no model of."""
     modes = {routine_id: one.mode for routine_id, one in trace.routines.items() if one.mode not in (None, trace.mode)}
     elsewhere = {routine_id: mode for routine_id, mode in modes.items() if mode is not None}
-    return Configuration(trace.mode, dict.fromkeys([trace.mode, *elsewhere.values()], trace.workers), elsewhere)
+    workers = {mode: trace.workers_by_mode.get(mode, trace.workers) for mode in (trace.mode, *elsewhere.values())}
+    return Configuration(trace.mode, workers, elsewhere)
 
 
 def what_if(
