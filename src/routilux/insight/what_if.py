@@ -25,7 +25,7 @@ TIE = 0.03
 """Predictions that differ by less are equal."""
 
 REPEATS = 20
-MOST_REPLAYED = 1_000_000
+MOST_REPLAYED = 400_000
 """Attempts to be replayed for the bands; long recordings have fewer repeats."""
 
 THREADS_ONLY = frozenset({ExecutionMode.SEQUENTIAL, ExecutionMode.CONCURRENT})
