@@ -225,9 +225,8 @@ def _large(count: int) -> Trace:
         loads = number <= count // 2
         cpu, took = (chance.randrange(300_000), chance.randrange(300_000, 9_000_000)) if loads else (2_000_000,) * 2
         cause, routine_id = (1, "load") if loads else (number - count // 2 + 1, "parse")
-        attempts.append(
-            Attempt(number, routine_id, 1, ActivationStatus.COMPLETED, (cause,), moment, moment, moment + took, 0, cpu)
-        )
+        who = number, routine_id, 1, ActivationStatus.COMPLETED, (cause,)
+        attempts.append(Attempt(*who, attempts[cause - 1].ended, moment, moment + took, 0, cpu))
         moment += took
     return Trace(
         flow_id="large",
