@@ -93,12 +93,7 @@ class _Pickler(cloudpickle.Pickler):
 
     def reducer_override(self, obj: Any) -> Any:
         module, name = getattr(obj, "__module__", None), getattr(obj, "__qualname__", None)
-        if (
-            type(obj).__name__ == "function"
-            and isinstance(module, str)
-            and isinstance(name, str)
-            and module != "__main__"
-        ):
+        if type(obj).__name__ == "function" and isinstance(module, str) and isinstance(name, str) and module != "__main__":
             found: Any = sys.modules.get(module)
             for part in name.split("."):
                 found = getattr(found, part, None)
