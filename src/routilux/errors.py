@@ -129,6 +129,10 @@ class SelfWaitError(RoutiluxError):
     """A handler waits for the job that it is part of."""
 
 
+class RecordingError(RoutiluxError, ValueError):
+    """A recorded job cannot be read: it is damaged, of another version, or of another flow."""
+
+
 class UnreachableRoutineWarning(UserWarning):
     """A routine of the flow cannot be reached from the entry."""
 

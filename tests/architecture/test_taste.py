@@ -24,7 +24,7 @@ LATE_IMPORTS: dict[str, set[str]] = {}
 # Where the user's code is called, and nowhere else.
 MAY_CATCH_EVERYTHING = {
     "guard.py",
-    "drivers/coroutines.py",
+    "drivers/runner.py",
     "drivers/far.py",
     "drivers/invoke.py",
     "drivers/sequential.py",

@@ -1,0 +1,1 @@
+"""What a recorded job tells: folds over a trace, pure."""
