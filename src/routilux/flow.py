@@ -7,9 +7,8 @@ alone is refused when it is added; what only the whole shows is refused by `chec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias, Unpack, overload
+from typing import Any, NamedTuple, TypeAlias, Unpack, overload
 
 from routilux import hints
 from routilux.errors import (
@@ -32,8 +31,7 @@ RoutineLike: TypeAlias = Routine | type[Routine] | Callable[..., Any]
 Field: TypeAlias = str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """An arrow from an event to a slot; with `field` it carries only that part of what is emitted."""
 
     source: str
@@ -47,8 +45,7 @@ class Connection:
         return f"{self.source}.{self.event}{field} -> {self.target}.{self.slot}"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A routine in a flow: the definition and the options that hold for it here."""
 
     id: str

@@ -14,8 +14,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence, Sized
 from contextvars import Context
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
@@ -62,8 +61,7 @@ class Stopping(enum.Enum):
     """Nothing can end it; the driver settles it whenever it returns, and has its worker replaced meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Abilities:
+class Abilities(NamedTuple):
     """What a mode can do; asked before a job starts and told in the docs."""
 
     stops: bool
