@@ -126,8 +126,7 @@ class Worker(threading.Thread):
     def _send(self, errands: list[Errand], forgets: list[str]) -> Batch | None:
         """Sends what can be sent; `None` if that is nothing, or there is no process any more."""
         assert self._spawned is not None
-        sendable: list[Errand] = []
-        orders: list[Sent] = []
+        packed: list[tuple[Errand, Sent]] = []
         lessons: dict[int, bytes] = {}
         size = 0
         for position, errand in enumerate(errands):
@@ -138,17 +137,14 @@ class Worker(threading.Thread):
             if error is None:
                 order, error = guarded(self._order, errand, lessons)
                 if error is None:
-                    orders.append(order)
-                    sendable.append(errand)
+                    packed.append((errand, order))
                     size += _size(order[-1])
                     continue
                 error = error if isinstance(error, UnsendableError) else _unsendable_inputs(errand, error)
             self._refuse([errand], error)
-        if not (orders or forgets):
+        if not (packed or forgets):
             return None
-        batch = self._desk.dispatch(self.post, sendable, self._board)
-        if len(batch.errands) < len(sendable):
-            orders = [order for order, errand in zip(orders, sendable, strict=True) if not errand.stopped]
+        batch, orders = self._desk.dispatch(self.post, packed, self._board)
         message: Message = list(lessons.items()), forgets, orders
         try:
             self._spawned.channel.send_bytes(pickle.dumps(message, 5))
@@ -169,7 +165,7 @@ class Worker(threading.Thread):
         inputs = self._folders.put((arguments, state))
         if isinstance(inputs, Segment):
             self._segments.append(inputs)
-        credit = min(pace.credit, self._desk.window) if station.is_generator else 1
+        credit = min(pace.credit, self._desk.load.window) if station.is_generator else 1
         return pace.key, seat.course.origin.job_id, number, attempt, errand.skip, credit, inputs
 
     def _refuse(self, errands: Iterable[Errand], error: BaseException) -> None:
