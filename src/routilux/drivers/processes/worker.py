@@ -54,6 +54,8 @@ class Worker(threading.Thread):
         self._taught: set[int] = set()
         self._outcomes: list[tuple[Errand, Settled]] = []
         """What has been read, and not been settled yet."""
+        self._has_room = False
+        """Whether an attempt may have ended without being settled, which the host does not know."""
         self._segments: list[Segment] = []
         """Those of the arguments that were sent."""
 
@@ -68,7 +70,7 @@ class Worker(threading.Thread):
 
     def _serve_once(self, trouble: Exception | None) -> None:
         """One message there and back. A method of its own, or an idle thread would keep the last one alive."""
-        fetched = self._desk.fetch(self.post, wait=not self._outcomes)
+        fetched = self._desk.fetch(self.post, wait=not (self._outcomes or self._has_room))
         if fetched is None:
             return
         errands, forgets = fetched
@@ -89,14 +91,13 @@ class Worker(threading.Thread):
 
     def _see_to_process(self) -> Exception | None:
         """Has a process that works, unless too many have failed; then says why."""
-        trouble: Exception | None = None
         while self._spawned is None and not self._desk.closed:
             trouble = self._start()
             if trouble is not None:
                 self._failed += 1
                 if self._failed >= TRIES:
                     return trouble
-        return trouble
+        return None
 
     def _start(self) -> Exception | None:
         self._births += 1
@@ -208,7 +209,9 @@ class Worker(threading.Thread):
         runs = [((ended - began) // yields, more) for _, _, began, ended, *_, more, _, yields in answers]
         self._desk.ended(self.post, errands, runs)
         for errand, answer in zip(errands, answers, strict=True):
-            if not errand.stopped:
+            if errand.stopped:
+                self._has_room = True
+            else:
                 self._outcomes.append((errand, self._settled(errand, answer)))
 
     def _answer(self, errand: Errand, kind: int, packed: bytes) -> tuple[Any, ...]:
@@ -244,6 +247,9 @@ class Worker(threading.Thread):
         outcomes, self._outcomes = self._outcomes, []
         for seat, group in groupby(outcomes, key=lambda outcome: outcome[0].seat):
             self._host.settle(seat, [settled for _, settled in group])
+        if self._has_room:
+            self._has_room = False
+            self._host.look_again()
 
     def _bury(self) -> None:
         """The process is dead: its outcomes count, what it was running is lost, and the rest waits again."""
@@ -260,6 +266,8 @@ class Worker(threading.Thread):
             self._outcomes.append((errand, settled))
         self._drop_segments()
         self._clear_up()
+        self._settle()
+        self._has_room = True
 
     def _clear_up(self) -> None:
         """Nothing is left of a process that has ended."""
