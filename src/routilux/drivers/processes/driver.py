@@ -32,12 +32,6 @@ from routilux.facts import Settled
 from routilux.machine.delivery import Activation
 from routilux.machine.plan import Station
 from routilux.ports import Clock
-from routilux.settings import Settings
-
-
-def new_driver(host: Host, clock: Clock, settings: Settings, name: str) -> ProcessDriver:
-    """The driver as the settings want it."""
-    return ProcessDriver(host, clock, settings.workers_of(ExecutionMode.MULTIPROCESSING), name)
 
 
 class ProcessDriver(Driver):
