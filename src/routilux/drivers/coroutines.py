@@ -14,7 +14,6 @@ from typing import Any
 from routilux.drivers.loop_thread import LoopThread
 from routilux.drivers.port import Abilities, LocalHost, Seat, Stopping
 from routilux.drivers.runner import LoopDriver, Runner
-from routilux.drivers.steps import Steps
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
@@ -51,7 +50,7 @@ class AsyncioDriver(LoopDriver):
         self._starting: deque[tuple[Seat, Activation]] = deque()
         self._unwanted: deque[Activation] = deque()
         self.runners: set[Runner] = set()
-        self._relieving = False
+        self.relieved = False
         """Whether somebody will see to what is ready as soon as the runner that is at it waits."""
 
     @property
@@ -102,8 +101,7 @@ class AsyncioDriver(LoopDriver):
         """On the loop: gives an attempt a task."""
         runner = Runner(self, self._host, self._clock, seat, activation)
         self.runners.add(runner)
-        steps = Steps(runner.run(), runner, self._clock)
-        runner.task = self._there().create_task(steps, context=seat.context.copy())
+        runner.task = self._there().create_task(runner, context=seat.context.copy())
 
     def _spawn_all(self) -> None:
         """On the loop: gives each attempt that was started elsewhere a task."""
@@ -123,12 +121,11 @@ class AsyncioDriver(LoopDriver):
 
     def relieve(self) -> None:
         """On the loop, by a runner that may be about to wait: what is ready is started as soon as it does."""
-        if not self._relieving:
-            self._relieving = True
-            self._there().call_soon(self._start_rest)
+        self.relieved = True
+        self._there().call_soon(self._start_rest)
 
     def _start_rest(self) -> None:
-        self._relieving = False
+        self.relieved = False
         self._host.look_at_all()
 
 

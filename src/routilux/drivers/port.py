@@ -180,8 +180,8 @@ class LocalHost(Host):
     """What was told and is not heeded yet."""
 
     @abstractmethod
-    def keep(self, seat: Seat, wake: Callable[[], None]) -> bool:
-        """Has the calling thread, which runs an event loop, keep the turn; says whether it may, for this job.
+    def keep(self, wake: Callable[[], None]) -> bool:
+        """Has the calling thread, which runs an event loop, keep the turn; says whether it may.
 
         Others call `wake` from then on when they have told something, and the loop calls `look_at_all`.
         """

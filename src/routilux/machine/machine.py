@@ -313,9 +313,14 @@ class Machine:
         if activation[6] is not None or not station.declares_output or is_mistake(value):
             self.emitted(activation, ((OUTPUT, value),), began, ended, worker)
             return
-        self.ledger.add(activation, COMPLETED, began, ended, worker)
-        self.delivery.emit(station, OUTPUT, value, activation[0], None, ended)
-        self._after_delivery(ended)
+        number, _, _, cause, fired, attempt, _ = activation
+        self._record(
+            (self._job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, worker, None)
+        )
+        delivery = self.delivery
+        delivery.emit(station, OUTPUT, value, number, None, ended)
+        if delivery.misfires or delivery.new_batches or delivery.trouble is not None:
+            self._after_delivery(ended)
 
     def _conclude(self, activation: Activation, moment: int) -> None:
         """An activation has ended for good: gives back its lane, and leaves its scope."""
