@@ -22,7 +22,7 @@ NAMES_THAT_SAY_NOTHING = re.compile(r"_?(utils?|helpers?|common|base|managers?|s
 LATE_IMPORTS: dict[str, set[str]] = {}
 
 # Where the user's code is called, and nowhere else.
-MAY_CATCH_EVERYTHING = {"guard.py", "drivers/invoke.py", "drivers/sequential.py", "engine.py"}
+MAY_CATCH_EVERYTHING = {"guard.py", "drivers/far.py", "drivers/invoke.py", "drivers/sequential.py", "engine.py"}
 
 # Whatever gives the machine a moment, a thread, a chance or a voice of its own.
 KEPT_FROM_THE_MACHINE = {
