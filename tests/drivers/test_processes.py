@@ -587,11 +587,11 @@ class Point:
         self.x = x
 
 def moved(point):
-    print("worker", os.getpid(), flush=True)
+    sys.stdout.write(f"worker {{os.getpid()}}\n")
     return Point(point.x + 1)
 
 def hang(x):
-    print("worker", os.getpid(), flush=True)
+    sys.stdout.write(f"worker {{os.getpid()}}\n")
     time.sleep(3600)
 
 host = Collector()
@@ -624,8 +624,10 @@ def test_handlers_and_classes_of_main_work_without_a_guard(tmp_path):
 def test_nothing_is_left_when_the_program_is_killed(tmp_path):
     command = [sys.executable, str(main_script(tmp_path)), "hang"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
-        workers = [int(program.stdout.readline().split()[1]) for _ in range(2)]
-        assert len(segments(program.pid)) == 2
-        program.kill()
+        try:
+            workers = [int(program.stdout.readline().split()[1]) for _ in range(2)]
+            assert len(segments(program.pid)) == 2
+        finally:
+            program.kill()
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in workers))
     assert segments(program.pid) == []
