@@ -217,7 +217,7 @@ class Engine(LocalHost):
             apply(seat.course.machine, fact)
             if isinstance(fact, Rang):
                 seat.alarm = None
-            if seat.course.machine.given_up:
+            if seat.course.machine.given_up or seat.course.machine.unwanted:
                 self._jobs.stop(seat)
         return changed
 

@@ -323,7 +323,7 @@ def test_a_handler_can_see_that_it_is_cancelled(processes, effects):
     station = station_of(work, "x")
     activation = host.start(station, 1)
     wait_until(effects.all)
-    host.driver.cancel(host.seat(station), activation)
+    host.driver.warn(host.seat(station), activation)
     host.wait()
     assert host.value(activation) == "cancelled"
 
@@ -587,11 +587,11 @@ class Point:
         self.x = x
 
 def moved(point):
-    sys.stdout.write(f"worker {{os.getpid()}}\n")
+    sys.stdout.write(f"worker {{os.getpid()}}\\n")
     return Point(point.x + 1)
 
 def hang(x):
-    sys.stdout.write(f"worker {{os.getpid()}}\n")
+    sys.stdout.write(f"worker {{os.getpid()}}\\n")
     time.sleep(3600)
 
 host = Collector()

@@ -26,7 +26,7 @@ from routilux.machine.delivery import Activation
 class Seat:
     """A job's place in an engine, and all that a driver needs to know of the job."""
 
-    __slots__ = ("alarm", "context", "course", "elastic", "invoker", "queued", "told")
+    __slots__ = ("alarm", "context", "course", "elastic", "invoker", "queued", "sized_at", "told")
 
     def __init__(self, course: Course, invoker: Invoker, context: Context) -> None:
         self.course = course
@@ -38,6 +38,8 @@ class Seat:
         """The moment for which the engine was last told to wake this job."""
         self.elastic = False
         """Whether the window of the job's drivers may change."""
+        self.sized_at = 0
+        """When the job was last told of it."""
         self.queued: set[ExecutionMode] = set()
         """The modes in which it is this job's turn some time to start something."""
         self.told = False
@@ -130,6 +132,9 @@ class Driver(ABC):
     @abstractmethod
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         """Nobody wants the outcome of an attempt any more: it timed out, or its job is cancelled."""
+
+    def warn(self, seat: Seat, activation: Activation) -> None:
+        """Nobody wants the outcome of an attempt, which is not stopped: its handler sees it in `ctx.cancelled`."""
 
     def forget(self, seat: Seat) -> None:
         """A job is over: whatever is kept of it, as open generators, is closed."""

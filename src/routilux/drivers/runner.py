@@ -125,7 +125,8 @@ class Runner(Coroutine[Any, Any, None]):
         following: Following = (seat, self.activation)
         while await self._goes_on(following):
             activation = self.activation
-            if not ((host.kept or host.keep(driver.wake)) and activation[1].plain) or self.unwanted or machine.streaming:
+            is_easy = activation[1].plain and self.unwanted is None and not machine.streaming
+            if not (is_easy and (host.kept or host.keep(driver.wake))):
                 following = host.settled(driver, seat, await self._invoke())
                 continue
             while True:

@@ -78,6 +78,8 @@ class Machine:
         self._failures = Failures(origin.job_id, settings.error_strategy)
         self.given_up: list[Activation] = []
         """Attempts that run although nobody wants their outcome, for whoever runs them to stop and take out."""
+        self.unwanted: list[Activation] = []
+        """The same, where they are let end by themselves."""
         self.started = False
         self.paused = False
         """Set and unset from outside: nothing starts while it is."""
@@ -254,6 +256,7 @@ class Machine:
         status = ActivationStatus.SKIPPED if decision is Verdict.SKIP else ActivationStatus.FAILED
         self.ledger.add(activation, status, began, ended, worker, failure)
         if decision is Verdict.STOP:
+            self.unwanted += self.running.values()
             self._stop(JobStatus.FAILED, error)
             return
         without_traceback(error)

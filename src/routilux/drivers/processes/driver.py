@@ -81,8 +81,7 @@ class ProcessDriver(Driver):
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         return self._desk.stop((seat, activation[0], activation[5]))
 
-    def cancel(self, seat: Seat, activation: Activation) -> None:
-        """Has the handler of an attempt see that it is cancelled, and lets it go on."""
+    def warn(self, seat: Seat, activation: Activation) -> None:
         self._desk.cancel((seat, activation[0], activation[5]))
 
     def forget(self, seat: Seat) -> None:
