@@ -49,6 +49,25 @@ class Admission:
             return bool(self.home.ready or self.home.suspended)
         return any(self._queues.values()) or any(lane.waiting for lane in self._lanes.values())
 
+    def ask(self, suspended: list[tuple[int, Activation]], room: int, *, idle: bool) -> Activation | None:
+        """Takes out the open generator to be asked for a value: the youngest, while less than `room` is pending.
+
+        What waits for a limit until a generator ends must not hold that very one back. So it does not count what waits
+        in its own lane; and where nothing of the job runs (`idle`) or could but for limits, it is not held back at all.
+        """
+        if self.pending < room:
+            return heapq.heappop(suspended)[1]
+        if not self._lanes or room <= 0:
+            return None
+        stuck = idle and not any(queue.ready for queue in self._queues.values())
+        stuck = stuck and not any(lane.waiting and lane.timed for lane in self._lanes.values())
+        for one in sorted(one for one in suspended if one[1][1].limited):
+            if stuck or self.pending - len(self._lanes[one[1][1].routine_id].waiting) < room:
+                suspended.remove(one)
+                heapq.heapify(suspended)
+                return one[1]
+        return None
+
     def suspend(self, generator: Activation) -> None:
         """An open generator waits until somebody asks it for a value."""
         heapq.heappush(self._queues[generator[1].mode].suspended, (-generator[0], generator))

@@ -38,7 +38,7 @@ def settle(machine: Machine, fact: Settled) -> None:
         machine.ledger.late += not fact.stopped
         return
     if machine.end is not None:
-        machine.ledger.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+        machine.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
     elif fact.error is not None:
         machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker, fact.frames)
     else:
