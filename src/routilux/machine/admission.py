@@ -20,7 +20,7 @@ from routilux.permits import Permits
 class Admission:
     """What of one job is ready, in whatever mode, and what waits for a limit."""
 
-    __slots__ = ("_lanes", "_mixed", "_queues", "_timers", "home")
+    __slots__ = ("_lanes", "_mixed", "_queues", "_timers", "home", "kept")
 
     def __init__(self, plan: Plan, queues: Mapping[ExecutionMode, Queue], timers: Timers, permits: Permits) -> None:
         self._queues = queues
@@ -29,6 +29,8 @@ class Admission:
         self._mixed = len(queues) > 1 or bool(self._lanes)
         self.home = queues[plan.mode]
         """The queue of the job's own mode."""
+        self.kept = False
+        """Set when something ready turns out to have to wait: those asked in vain before may have something now."""
 
     @property
     def lanes(self) -> dict[str, Lane]:
@@ -80,6 +82,7 @@ class Admission:
             self.offer(lane)
         elif due:
             self._timers.set(due, Alarm.LIMIT, lane)
+        self.kept = self.kept or due is not None
         return due is None
 
     def leave(self, activation: Activation) -> None:
