@@ -157,7 +157,9 @@ def test_a_rate_is_read_as_it_is_written(written, rate):
     assert rate_of("rate_limit", written) == rate
 
 
-@pytest.mark.parametrize("written", ["10", "fast", "/s", "10/", "0/s", "10/0s", "-1/s", "1.5/s", "10/year", "٣/s", 10, None])
+@pytest.mark.parametrize(
+    "written", ["10", "fast", "/s", "10/", "0/s", "10/0s", "-1/s", "1.5/s", "10/year", "٣/s", 10, None]
+)
 def test_what_is_no_rate_is_refused_by_name(written):
     with pytest.raises(SettingError, match='rate_limit must be written like "10/s", "100/min" or "5000/h", not '):
         rate_of("rate_limit", written)
