@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from routilux import Context, Continue, Flow, Retry, Skip, Stop, collect, routine
+from routilux import Context, Continue, Flow, Skip, Stop, collect, routine
 from routilux.errors import WorkerLostError
 from routilux.facts import FailureKind
 from tests.drivers.conftest import children
@@ -25,8 +25,10 @@ from tests.threads import ours
 FULL = os.environ.get("ROUTILUX_STRESS") == "full"
 KILLS = 100 if FULL else 15
 KILLS_ON_CLUSTERS = 20 if FULL else 2
-ITEMS = 2000 * (5 if FULL else 1)
-"""So many activations of 2 ms, that the job is still under way at the last kill."""
+ITEMS = 2000
+ITEMS_ON_CLUSTERS = 2000 if FULL else 400
+
+SLOW = pytest.mark.skipif(not FULL, reason="Ray's agents look for their raylet for a minute before they end")
 
 PATIENCE = 60
 
@@ -157,7 +159,7 @@ def dying(strategy, *, items=4, **options):
     return flow.execute("numbers", {"n": items})
 
 
-@pytest.mark.parametrize("strategy", [Skip(), Continue(), Stop(), Retry(5, then=Skip())])
+@pytest.mark.parametrize("strategy", [Skip(), Continue(), Stop()])
 def test_a_handler_that_always_kills_its_worker_is_left_to_the_strategy_after_three_more_attempts(
     nothing_is_left, strategy
 ):
@@ -213,10 +215,10 @@ def test_a_worker_that_dies_takes_only_what_it_was_running(nothing_is_left):
     flow = Flow("neighbours", max_workers={"multiprocessing": 2}, max_history_size=None)
     flow.add_routine(suicidal, execution_mode="multiprocessing", crash_retries=0, error_strategy=Skip())
     flow.chain(numbers, "suicidal")
-    job = flow.execute("numbers", {"n": 30})
-    assert sorted(job.results["suicidal"]) == [x for x in range(30) if x % 3]
+    job = flow.execute("numbers", {"n": 12})
+    assert sorted(job.results["suicidal"]) == [x for x in range(12) if x % 3]
     assert {failure.kind for failure in job.errors} == {FailureKind.LOST}
-    assert job.counts["suicidal"].skipped == 10
+    assert job.counts["suicidal"].skipped == 4
     assert job.counts["suicidal"].retried == 0
 
 
@@ -228,15 +230,16 @@ def test_a_worker_that_dies_takes_only_what_it_was_running(nothing_is_left):
 def test_workers_of_a_cluster_killed_at_random_leave_results_exact_and_nothing_behind(engine):
     before = {one.pid for one in offspring()}
     flow = squaring("distributed", cluster=engine, max_workers={"distributed": 2})
-    words = {"dask": "spawn_main", "ray": "ray::"}
+    word = {"dask": "spawn_main", "ray": "ray::"}[engine]
 
     def victims() -> list[int]:
-        return [one.pid for one in offspring() if one.pid not in before and _says(one, words[engine])]
+        """The workers; what Ray calls agents it does not survive."""
+        started = [one for one in offspring() if one.pid not in before]
+        return [one.pid for one in started if _says(one, word) and not _says(one, "Agent")]
 
-    items = 400 * (5 if FULL else 1)
     with flow:
-        job = kill_while_it_runs(flow, victims, KILLS_ON_CLUSTERS, items)
-    check_exact(job, items)
+        job = kill_while_it_runs(flow, victims, KILLS_ON_CLUSTERS, ITEMS_ON_CLUSTERS)
+    check_exact(job, ITEMS_ON_CLUSTERS)
     wait_until(lambda: {one.pid for one in offspring()} <= before)
     assert ours() == []
 
@@ -251,7 +254,8 @@ PROGRAM = """
         time.sleep(600)
 
     if __name__ == "__main__":
-        flow = Flow("orphans", execution_mode=sys.argv[1], max_workers=2, **({"cluster": sys.argv[2]} if sys.argv[2:] else {}))
+        mode, *cluster = sys.argv[1:]
+        flow = Flow("orphans", execution_mode=mode, max_workers=2, cluster=cluster[0] if cluster else None)
         flow.add_routine(work)
         job = flow.start("work", {"x": 1})
         print("started", flush=True)
@@ -259,11 +263,14 @@ PROGRAM = """
 """
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(200)
 @pytest.mark.parametrize(
     ("arguments", "seconds"),
-    [(["multiprocessing"], 5), (["distributed", "dask"], 20), (["distributed", "ray"], 40)],
-    ids=["processes", "dask", "ray"],
+    [
+        pytest.param(["multiprocessing"], 5, id="processes"),
+        pytest.param(["distributed", "dask"], 20, id="dask"),
+        pytest.param(["distributed", "ray"], 90, id="ray", marks=SLOW),
+    ],
 )
 def test_when_the_program_is_killed_its_workers_end(tmp_path: Path, arguments, seconds):
     script = tmp_path / "program.py"
