@@ -16,6 +16,7 @@ from routilux.errors import (
     DefinitionError,
     DuplicateRoutineError,
     FlowBusyError,
+    SettingError,
     UnknownPortError,
     UnknownRoutineError,
     nearest,
@@ -59,6 +60,8 @@ class FlowDefinition:
     def __init__(self, flow_id: str, limits: Mapping[str, int | str] | None = None) -> None:
         if not isinstance(flow_id, str) or not flow_id:
             raise DefinitionError(f"flow_id must be a text that is not empty, not {flow_id!r}.")
+        if limits is not None and not isinstance(limits, Mapping):
+            raise SettingError(f"limits must be a mapping from names to numbers or rates, not {limits!r}.")
         self.flow_id = flow_id
         self.limits: Mapping[str, int | str] = dict(limits or {})
         """What routines may share: by name how many at once, or a rate as "10/s"."""

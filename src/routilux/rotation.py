@@ -65,6 +65,9 @@ class Rotation:
                 activation = machine.take(moment, driver.mode)
                 if activation is None:
                     seat.queued.discard(driver.mode)
+                    if machine.admission.kept and not machine.running:
+                        self._tell((seat, 0, None))
+                    machine.admission.kept = False
                     continue
                 turns.append(seat)
                 if driver is keep and kept is None:

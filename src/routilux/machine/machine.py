@@ -121,9 +121,9 @@ class Machine:
         while not (self.done or self.paused or self.end is not None):
             unread = len(self.delivery.left) if self.streaming else 0
             activation = None
-            if suspended and self.admission.pending + unread < self.window:
-                activation = heapq.heappop(suspended)[1]
-            elif ready:
+            if suspended:
+                activation = self.admission.ask(suspended, self.window - unread, idle=not self.running)
+            if activation is None and ready:
                 if unread >= self.window:
                     return None
                 activation = ready.popleft()
@@ -244,8 +244,7 @@ class Machine:
         if isinstance(decision, TryAgain):
             self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
             without_traceback(error)
-            if station.limited:
-                self.admission.leave(activation)
+            self._let_go(activation)
             due = ended + decision.delay_ns
             again = (number, station, arguments, cause, due, attempt + 1, place)
             if due > ended:
@@ -258,6 +257,7 @@ class Machine:
         if decision is Verdict.STOP:
             self.unwanted += self.running.values()
             self._stop(JobStatus.FAILED, error)
+            self._let_go(activation)
             return
         without_traceback(error)
         if decision is Verdict.CONTINUE:
@@ -286,7 +286,7 @@ class Machine:
                 if self.end is None:
                     self.failed(subject, error, began, moment)
                 else:
-                    self.ledger.discard(subject, error, began, moment, 0)
+                    self.discard(subject, error, began, moment, 0)
                     self.done = not self.running
             else:
                 seconds = seconds_of("timeout", self.settings.timeout)
@@ -302,6 +302,11 @@ class Machine:
         if self.end is not None and not self.running:
             self.done = True
         return activation
+
+    def discard(self, activation: Activation, error: BaseException | None, began: int, ended: int, worker: int) -> None:
+        """An attempt ended after its job was stopped: it is written down, and nothing follows from it."""
+        self.ledger.discard(activation, error, began, ended, worker)
+        self._let_go(activation)
 
     def cancel(self, reason: str) -> None:
         """Nothing more starts; the job is over when what runs has ended."""
@@ -329,11 +334,15 @@ class Machine:
         """An activation has ended for good: gives back its lane, and leaves its scope."""
         station = activation[1]
         self._failures.forget(activation[0])
-        if station.limited and activation[2] is not NEVER_BEGAN:
-            self.admission.leave(activation)
+        self._let_go(activation)
         if activation[6] is not None or station.is_generator:
             self.fan_outs.conclude(activation, moment)
             self._after_delivery(moment)
+
+    def _let_go(self, activation: Activation) -> None:
+        """What an activation has of limits is for others."""
+        if activation[1].limited and activation[2] is not NEVER_BEGAN:
+            self.admission.leave(activation)
 
     def _after_delivery(self, moment: int) -> None:
         """Turns what went wrong on the way into failures, and sets the timers of new batches."""
