@@ -9,7 +9,6 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,14 +41,10 @@ class Way:
         return routine(**options)(awaited(function) if self.awaits else function)
 
     @property
-    def same_memory(self) -> bool:
-        """Whether handlers run in this process."""
-        return self.name in {"sequential", "concurrent", "asyncio", "coroutines", "threads of an executor"}
-
-    @property
-    def ends_handlers(self) -> bool:
-        """Whether a handler that nobody wants any more is ended for good."""
-        return self.name in {"coroutines", "multiprocessing", "ray"}
+    def ahead(self) -> int:
+        """So many short activations may have begun or wait for a worker, at most: where they travel in batches, more."""
+        settings = {"multiprocessing": 2_500, "distributed": 5_000}
+        return settings.get(self.settings["execution_mode"], 1_000)
 
 
 SEQUENTIAL = Way("sequential", {"execution_mode": "sequential", "max_workers": None})
@@ -108,42 +103,47 @@ class Number:
         return int(struct.unpack("=q", Path(self._path).read_bytes())[0])
 
 
+class Told:
+    """What handlers in whatever process have told, one line each, which is written at once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = str(path)
+
+    def __call__(self, what: object) -> None:
+        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.write(file, f"{what}\n".encode())
+        os.close(file)
+
+    def all(self) -> list[str]:
+        """The lines so far."""
+        return Path(self._path).read_text().splitlines() if Path(self._path).exists() else []
+
+
 class Gate:
     """What a handler waits at, in whatever process or on an event loop, until a test opens it."""
 
     def __init__(self, folder: Path) -> None:
         self._path = str(folder / "open")
-        self._begun = str(folder / "begun")
+        self._told = Told(folder / "arrived")
 
     def open(self) -> None:
         """Lets everybody through."""
         Path(self._path).touch()
 
-    def pass_through(self, who: object) -> None:
-        """Says that it is there, and waits."""
-        self._arrive(who)
-        until = time.monotonic() + PATIENCE
-        while not Path(self._path).exists():
-            assert time.monotonic() < until
-            time.sleep(0.005)
-
-    async def pass_through_awaited(self, who: object) -> None:
-        """The same, without keeping the loop."""
-        self._arrive(who)
-        until = time.monotonic() + PATIENCE
-        while not Path(self._path).exists():
-            assert time.monotonic() < until
-            await asyncio.sleep(0.005)
-
     def handler(self, way: Way) -> FunctionRoutine[..., Any]:
         """A routine `gated` that gives back what it is given, once it is let through."""
 
         def gated(x):
-            self.pass_through(x)
+            self._told(x)
+            wait_until(self._is_open)
             return x
 
         async def gated_awaited(x):
-            await self.pass_through_awaited(x)
+            self._told(x)
+            until = time.monotonic() + PATIENCE
+            while not self._is_open():
+                assert time.monotonic() < until
+                await asyncio.sleep(0.005)
             return x
 
         gated_awaited.__name__ = "gated"
@@ -151,17 +151,15 @@ class Gate:
 
     @property
     def arrived(self) -> list[str]:
-        """Who has said that it is there."""
-        return Path(self._begun).read_text().splitlines() if Path(self._begun).exists() else []
+        """What was given to those that have come to it."""
+        return self._told.all()
 
     def wait_arrived(self, many: int = 1) -> None:
         """Waits until so many have."""
         wait_until(lambda: len(self.arrived) >= many)
 
-    def _arrive(self, who: object) -> None:
-        file = os.open(self._begun, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.write(file, f"{who}\n".encode())
-        os.close(file)
+    def _is_open(self) -> bool:
+        return Path(self._path).exists()
 
 
 def wait_until(said: Callable[[], bool]) -> None:
@@ -172,9 +170,27 @@ def wait_until(said: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
-def new_threads_executor() -> ThreadPoolExecutor:
-    """An executor whose threads do not count as ours."""
-    return ThreadPoolExecutor(WORKERS, thread_name_prefix="users")
+# --- handlers that fail; here, so that a worker which imports them need not import the tests
+
+
+class OddError(Exception):
+    """Has arguments, and something of its own."""
+
+    def __init__(self, number: int, why: str) -> None:
+        super().__init__(number, why)
+        self.number = number
+
+
+def fails(x):
+    if x == 3:
+        raise OddError(x, "is odd")
+    return x
+
+
+def fails_twice(x, ctx: Context):
+    if x == 3 and ctx.attempt <= 2:
+        raise OddError(x, "is odd")
+    return x
 
 
 # --- flows; each begins at "numbers" with a count `n`
