@@ -42,7 +42,7 @@ class Way:
 
     @property
     def ahead(self) -> int:
-        """So many short activations may have begun or wait for a worker, at most: where they travel in batches, more."""
+        """So many short activations may have begun or wait for a worker: more where they travel in batches."""
         settings = {"multiprocessing": 2_500, "distributed": 5_000}
         return settings.get(self.settings["execution_mode"], 1_000)
 
