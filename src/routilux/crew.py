@@ -47,6 +47,11 @@ class Crew:
         return {driver.ident for driver in self if driver.ident is not None}
 
     @property
+    def tasks(self) -> list[Any]:
+        """What is still under way on event loops."""
+        return [task for driver in self for task in driver.tasks]
+
+    @property
     def only_coroutines(self) -> bool:
         """Whether nothing but an event loop is needed."""
         return self._drivers.keys() <= {ExecutionMode.ASYNCIO}

@@ -193,8 +193,8 @@ class Settled(NamedTuple):
     more: bool = False
     frames: tuple[Frame, ...] = ()
     """The levels of the error's traceback, where it comes from another process and has none of its own."""
-    yields: int = 1
-    """With `more`: how many values the generator gave."""
+    asked: int = 1
+    """How often a generator was asked for a value, the last time in vain unless there is `more`."""
     stopped: bool = False
     """Whether it was ended, or never begun, because nobody wanted its outcome any more."""
 

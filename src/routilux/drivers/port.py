@@ -117,6 +117,11 @@ class Driver(ABC):
         """How many more attempts it would take now: at least 1 whenever a worker has nothing to do."""
 
     @property
+    def tasks(self) -> Sequence[Any]:
+        """What is still under way on the event loop that it uses, if it does."""
+        return ()
+
+    @property
     def window(self) -> int:
         """How many activations that are ready are enough for it, so that sources are held back."""
         return 2 * self.workers

@@ -200,7 +200,7 @@ class Machine:
         worker: int = 0,
         *,
         more: bool = False,
-        yields: int = 1,
+        asked: int = 1,
     ) -> None:
         """An attempt ended well; or, with `more`, a generator gave a value and can be asked for another."""
         station, timeout = activation[1], activation[1].timeout_ns
@@ -211,8 +211,10 @@ class Machine:
             if is_mistake(value) or (event == OUTPUT and not station.declares_output):
                 self.failed(activation, mistake_in(self.plan.flow_id, station, value), began, ended, worker)
                 return
+        if asked > 1:
+            began = self.ledger.add_asked(activation, began, ended, worker, asked - 1)
         self.ledger.add(activation, YIELDED if more else COMPLETED, began, ended, worker)
-        self.fan_outs.emit(activation, emissions, ended, more=more, yields=yields)
+        self.fan_outs.emit(activation, emissions, ended, more=more, yields=asked)
         self._after_delivery(ended)
         if self.end is not None:
             return

@@ -47,7 +47,7 @@ def settle(machine: Machine, fact: Settled) -> None:
         machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker, fact.frames)
     else:
         machine.emitted(
-            activation, fact.emissions, fact.began, fact.ended, fact.worker, more=fact.more, yields=fact.yields
+            activation, fact.emissions, fact.began, fact.ended, fact.worker, more=fact.more, asked=fact.asked
         )
 
 

@@ -166,7 +166,8 @@ class Worker(threading.Thread):
         inputs = self._folders.put((arguments, state))
         if isinstance(inputs, Segment):
             self._segments.append(inputs)
-        credit = min(pace.credit, self._desk.load.window) if station.is_generator else 1
+        most = seat.course.machine.settings.max_pending or self._desk.load.window
+        credit = min(pace.credit, most) if station.is_generator else 1
         return pace.key, seat.course.origin.job_id, number, attempt, errand.skip, credit, inputs
 
     def _refuse(self, errands: Iterable[Errand], error: BaseException) -> None:
@@ -206,7 +207,7 @@ class Worker(threading.Thread):
         errands = batch.errands[batch.done : batch.done + len(found)]
         batch.done += len(found)
         answers = [self._answer(errand, kind, packed) for errand, (kind, packed) in zip(errands, found, strict=True)]
-        runs = [((ended - began) // yields, more) for _, _, began, ended, *_, more, _, yields in answers]
+        runs = [((ended - began) // asked, more) for _, _, began, ended, *_, more, _, asked in answers]
         self._desk.ended(self.post, errands, runs)
         for errand, answer in zip(errands, answers, strict=True):
             if errand.stopped:
@@ -231,7 +232,7 @@ class Worker(threading.Thread):
 
     def _settled(self, errand: Errand, answer: tuple[Any, ...]) -> Settled:
         """The fact that the fields of an answer tell."""
-        number, attempt, began, ended, emissions, error, frames, more, state, yields = answer
+        number, attempt, began, ended, emissions, error, frames, more, state, asked = answer
         station = errand.pace.station
         if state is not None:
             errand.seat.course.states[station.routine_id] = state
@@ -240,7 +241,7 @@ class Worker(threading.Thread):
                 (event, self._folders.keep(value) if type(value) is Segment else value) for event, value in emissions
             ]
         began, ended = began + self._offset_ns, ended + self._offset_ns
-        return Settled(number, attempt, began, ended, self.post.number, emissions, error, more, frames, yields)
+        return Settled(number, attempt, began, ended, self.post.number, emissions, error, more, frames, asked)
 
     def _settle(self) -> None:
         """Tells the host what has been read."""
