@@ -24,6 +24,7 @@ from routilux.drivers.invoke import Invoker
 from routilux.errors import RemoteError, UnsendableError
 from routilux.facts import Emissions, Frame, frames_of
 from routilux.guard import guarded, text_of
+from routilux.machine.complaints import is_mistake, mistake_in
 from routilux.machine.plan import Station
 from routilux.routine import FunctionRoutine
 
@@ -279,9 +280,11 @@ class FarSide:
         refused = answer._replace(emissions=(), error=error, frames=(), more=False, state=None)
         return pack(tuple(refused) if bare else refused, aside)
 
-    def _unsendable(self, order: Order, answer: Answer, broken: Exception) -> UnsendableError:
+    def _unsendable(self, order: Order, answer: Answer, broken: Exception) -> Exception:
         recipe = self._recipes[order.key]
         for event, value in answer.emissions:
+            if is_mistake(value):
+                return mistake_in(recipe.flow_id, recipe.routine_id, value)
             failed = guarded(pack, value)[1]
             if failed is not None:
                 what = f"what it emitted on {event!r}"

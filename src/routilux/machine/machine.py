@@ -207,7 +207,7 @@ class Machine:
             return
         for event, value in emissions:
             if is_mistake(value) or (event == OUTPUT and not station.declares_output):
-                self.failed(activation, mistake_in(self.plan.flow_id, station, value), began, ended, worker)
+                self.failed(activation, mistake_in(self.plan.flow_id, station.routine_id, value), began, ended, worker)
                 return
         self.ledger.add(activation, YIELDED if more else COMPLETED, began, ended, worker)
         self.fan_outs.emit(activation, emissions, ended, more=more, yields=yields)
