@@ -209,7 +209,7 @@ class Machine:
             return
         for event, value in emissions:
             if is_mistake(value) or (event == OUTPUT and not station.declares_output):
-                self.failed(activation, mistake_in(self.plan.flow_id, station, value), began, ended, worker)
+                self.failed(activation, mistake_in(self.plan.flow_id, station.routine_id, value), began, ended, worker)
                 return
         if asked > 1:
             began = self.ledger.add_asked(activation, began, ended, worker, asked - 1)
