@@ -215,9 +215,10 @@ class Engine(LocalHost):
                 self._jobs.add(seat)
             if driver is not None and isinstance(fact, Settled):
                 driver.release(seat, fact)
-            apply(seat.course.machine, fact)
             if isinstance(fact, Rang):
                 seat.alarm = None
+                fact = self._jobs.put_off(seat, fact)
+            apply(seat.course.machine, fact)
             if seat.course.machine.given_up:
                 self._jobs.stop(seat)
         return changed

@@ -99,6 +99,14 @@ class Desk:
             self._waiting.remove(errand)
             self._leave(errand)
 
+    def began(self, identity: Identity) -> int | None:
+        """When an attempt was sent to its worker; `None` while it waits here, 0 if it is not here any more."""
+        with self._lock:
+            errand = self._errands.get(identity)
+            if errand is None:
+                return 0
+            return None if errand.batch is None else errand.batch.sent
+
     def stop(self, identity: Identity) -> Stopping:
         """Takes an attempt back, or ends the worker that runs it."""
         with self._lock:

@@ -82,6 +82,9 @@ class ProcessDriver(Driver):
                     raise
                 self.workers = len(self._workers)
 
+    def began(self, seat: Seat, activation: Activation) -> int | None:
+        return self._desk.began((seat, activation[0], activation[5]))
+
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         return self._desk.stop((seat, activation[0], activation[5]))
 
