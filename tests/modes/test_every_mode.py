@@ -328,6 +328,24 @@ def test_a_timeout_counts_from_when_a_worker_is_there(way, tmp_path, monkeypatch
     assert job.result == -1
 
 
+class SlowToStart(ThreadPoolExecutor):
+    """As a cluster that has to be started first."""
+
+    def submit(self, *call, **arguments):
+        time.sleep(0.15)
+        return super().submit(*call, **arguments)
+
+
+@only("sequential")
+def test_a_timeout_counts_from_when_a_cluster_has_taken_it(way):
+    with SlowToStart(1, thread_name_prefix="users") as executor:
+        flow = Flow("test", execution_mode="distributed", executor=executor)
+        flow.add_routine(lambda x: -x, "quick", timeout=0.4)
+        job = flow.execute("quick", {"x": 1})
+    assert job.errors == []
+    assert job.result == -1
+
+
 # --- steering
 
 

@@ -47,7 +47,8 @@ class Desk:
         self._workers = workers
         self._lock = threading.Lock()
         self._waiting: deque[Errand] = deque()
-        self._errands: dict[Identity, Errand] = {}
+        self.errands: dict[Identity, Errand] = {}
+        """What has not ended; for others to look at only."""
         self._posts: list[Post] = []
         self._idle: list[Post] = []
         self._open: dict[Identity, Post] = {}
@@ -80,7 +81,7 @@ class Desk:
         """Takes an attempt, and wakes who can run it."""
         identity = errand.identity
         with self._lock:
-            self._errands[identity] = errand
+            self.errands[identity] = errand
             self._load_ns += errand.weight_ns
             home = self._open.get(identity) if self._open else None
             if home is not None:
@@ -99,18 +100,10 @@ class Desk:
             self._waiting.remove(errand)
             self._leave(errand)
 
-    def began(self, identity: Identity) -> int | None:
-        """When an attempt was sent to its worker; `None` while it waits here, 0 if it is not here any more."""
-        with self._lock:
-            errand = self._errands.get(identity)
-            if errand is None:
-                return 0
-            return None if errand.batch is None else errand.batch.sent
-
     def stop(self, identity: Identity) -> Stopping:
         """Takes an attempt back, or ends the worker that runs it."""
         with self._lock:
-            errand = self._errands.get(identity)
+            errand = self.errands.get(identity)
             if errand is None:
                 return Stopping.ASKED
             batch, position = errand.batch, errand.position
@@ -132,7 +125,7 @@ class Desk:
     def cancel(self, identity: Identity) -> None:
         """Tells the handler of an attempt, if it looks, that nobody wants its outcome."""
         with self._lock:
-            errand = self._errands.get(identity)
+            errand = self.errands.get(identity)
             if errand is not None and errand.batch is not None:
                 errand.batch.board.cancel(errand.position)
 
@@ -158,7 +151,7 @@ class Desk:
     def take_all(self) -> list[Errand]:
         """What is left when all workers have ended."""
         with self._lock:
-            rest = list(self._errands.values())
+            rest = list(self.errands.values())
             for errand in rest:
                 self._leave(errand)
             self._waiting.clear()
@@ -304,7 +297,7 @@ class Desk:
 
     def _leave(self, errand: Errand) -> None:
         errand.batch = None  # which refers to it: what it was given is to be freed at once
-        if self._errands.pop(errand.identity, None) is not None:
+        if self.errands.pop(errand.identity, None) is not None:
             self._load_ns -= errand.weight_ns
 
     def _wake(self, post: Post) -> None:
