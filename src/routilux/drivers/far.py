@@ -301,7 +301,9 @@ class FarSide:
             del self._failed[identity]
 
     def close(self) -> None:
-        """Ends the event loop, if async handlers needed one."""
+        """Closes all generators that are open, and ends the event loop, if async handlers needed one."""
+        for job_id in list(self._invokers):
+            self.forget(job_id)
         if self._loop is not None:
             self._loop.close()
             self._loop = None

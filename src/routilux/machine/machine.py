@@ -269,8 +269,8 @@ class Machine:
         if self.end is None:
             self._conclude(activation, ended)
 
-    def ring(self, moment: int) -> None:
-        """The moment came that `timers.next_due` named."""
+    def ring(self, moment: int, later: Mapping[int, int] | None = None) -> None:
+        """The moment came that `timers.next_due` named; `later` are the timeouts that are put off, by activation."""
         for alarm, subject in self.timers.due(moment):
             if not self._is_live(alarm, subject):
                 continue
@@ -281,6 +281,8 @@ class Machine:
                 self._after_delivery(moment)
             elif alarm is Alarm.LIMIT:
                 self.admission.offer(subject)
+            elif alarm is Alarm.TIMEOUT and later and subject[0] in later:
+                self.timers.set(later[subject[0]], alarm, subject)
             elif alarm is Alarm.TIMEOUT:
                 del self.running[subject[0]]
                 self.given_up.append(subject)

@@ -18,7 +18,7 @@ def apply(machine: Machine, fact: Fact) -> None:
         case Taken():
             machine.take(fact.moment, None if fact.mode is None else ExecutionMode(fact.mode))
         case Rang():
-            machine.ring(fact.moment)
+            machine.ring(fact.moment, fact.later)
         case Started():
             machine.start(fact.messages, fact.moment)
         case Paused():
