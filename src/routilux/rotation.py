@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TypeAlias
 
 from routilux.crew import Crew
@@ -86,7 +85,7 @@ class Rotation:
             over = activation[1].timeout_ns + (rang.moment if began is None else began)
             if over > rang.moment:
                 later[activation[0]] = over
-        return replace(rang, later=later) if later else rang
+        return rang._replace(later=later) if later else rang
 
     def stop(self, seat: Seat) -> None:
         """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped.
