@@ -38,7 +38,8 @@ def settle(machine: Machine, fact: Settled) -> None:
         machine.ledger.late += not fact.stopped
         return
     if machine.end is not None:
-        machine.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+        machine.ledger.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+        machine.admission.leave(activation)
     elif fact.error is not None:
         machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker, fact.frames)
     else:
