@@ -126,7 +126,7 @@ def ceilings_of(profile: Profile, layout: Layout, foreign_load: float | None = N
             cause = TERMS.get(term)
             if cause is None or seconds <= 0 or (cause in found and found[cause].rate <= 1 / seconds):
                 continue
-            name = f"{workers} workers of {mode}" if cause is Cause.WORKERS else term.value
+            name = _workers_of(mode, workers) if cause is Cause.WORKERS else f"the {term.value}"
             found[cause] = Ceiling(cause, 1 / seconds, name)
     for name, shared in layout.limits.items():
         rate = _limit_rate(name, shared, profile, layout)
@@ -213,10 +213,10 @@ def _workers(step: Step, profile: Profile, layout: Layout) -> Reason | None:
         slowed = _slowed(step, profile, loads.__contains__)
         chief = max(loads, key=lambda one: loads[one].work)
         if slowed < SLOWED:
-            which = "its one thread is" if mode is ExecutionMode.SEQUENTIAL else f"all {workers} workers of {mode} are"
+            which, verb = _workers_of(mode, workers), "is" if workers == 1 else "are"
             return Reason(
                 Cause.WORKERS,
-                f"The workers bind: {which} busy {_share(share)} of the time, mostly with {chief!r}.",
+                f"The workers bind: {which} {verb} busy {_share(share)} of the time, mostly with {chief!r}.",
                 chief,
             )
         return _processors(step, layout) or Reason(
@@ -230,10 +230,11 @@ def _workers(step: Step, profile: Profile, layout: Layout) -> Reason | None:
 
 def _processors(step: Step, layout: Layout) -> Reason | None:
     """Processors, or the one thread at a time that may run Python."""
-    cores = cores_left(layout.cores, step.usage.foreign_load)
+    foreign = step.usage.foreign_load or 0.0
     chief = max(step.usage.routines, key=lambda one: step.usage.routines[one].work, default=None)
-    if step.cores >= FULL * cores and cores > 1:
-        return Reason(Cause.CORES, f"The processors are full: {step.cores:.1f} of {cores:.1f} are in use.", chief)
+    if layout.cores > 1 and step.cores + foreign >= FULL * layout.cores:
+        others = f", {foreign:.1f} of them by other processes" if step.disturbed else ""
+        return Reason(Cause.CORES, f"The processors are full: {step.cores + foreign:.1f} are in use{others}.", chief)
     if step.cores < BUSY_THREAD or not layout.gil or not ELSEWHERE.isdisjoint(layout.workers):
         return None
     if layout.mode is ExecutionMode.ASYNCIO:
@@ -257,6 +258,15 @@ def _slowed(step: Step, profile: Profile, counts: Callable[[str], bool]) -> floa
             alone += profile.work(routine_id) / executions * load.executions
             under_load += load.work
     return under_load / alone if alone else 1.0
+
+
+def _workers_of(mode: ExecutionMode, workers: int) -> str:
+    match mode, workers:
+        case ExecutionMode.SEQUENTIAL, _:
+            return "the one thread"
+        case _, 1:
+            return f"the one worker of {mode} mode"
+    return f"the {workers} workers of {mode} mode"
 
 
 def _full(step: Step, layout: Layout) -> str:

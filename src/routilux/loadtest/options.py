@@ -11,7 +11,6 @@ from routilux.loadtest.arrivals import Arrivals, Poisson, arrivals_named, replay
 from routilux.loadtest.objective import Objective, objectives_named
 from routilux.loadtest.quantities import seconds_named
 
-
 POISSON = Poisson()
 
 

@@ -36,7 +36,7 @@ def heading(result: Mapping[str, Any]) -> list[str]:
         )
     unsteady = "" if alone["steady"] else " (the warm-up did not come to rest: handlers differ from call to call)"
     return [
-        f"Load test on workers: {workers};, {result['cores']} processors. {how}",
+        f"Load test; workers: {workers}; {result['cores']} processors. {how}",
         f"Alone a job takes {seconds(alone['latency'])}, {seconds(alone['cpu'])} of it on a processor{unsteady}.",
     ]
 
@@ -116,7 +116,7 @@ def _knee(result: Mapping[str, Any]) -> list[str]:
         useful = result["useful_workers"]
         lines.append(
             f"Predicted from one job alone: {least['rate']:.4g} jobs/s, bound by {least['name']}"
-            + ("." if useful is None else f"; up to {useful} workers would be of use.")
+            + ("." if useful is None else f". Useful workers: {useful}.")
         )
     return lines
 

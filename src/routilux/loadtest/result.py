@@ -6,15 +6,16 @@ import enum
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TextIO
+from dataclasses import dataclass, field
+from typing import IO, Any
 
 from routilux.loadtest.capacity import Ceiling, Layout, Profile, Reason
 from routilux.loadtest.growth import Growth
+from routilux.loadtest.latencies import percentile_table
 from routilux.loadtest.objective import Objective
 from routilux.loadtest.options import Options
 from routilux.loadtest.report import report_lines
-from routilux.loadtest.search import Phase
+from routilux.loadtest.search import HELD, Phase
 from routilux.loadtest.step import Shortfall, Step
 
 
@@ -92,13 +93,14 @@ class LoadTest:
     reason: Reason | None
     """Why the lowest rate that was not sustained was not."""
     soak: Soak | None = None
+    latencies: Sequence[float] = field(default=(), repr=False)
+    """Seconds, of each job while the last rate was held."""
 
     @property
     def conclusive(self) -> tuple[Step, ...]:
         """The steps that conclusions rest on: those that hold a rate, and those next to the knee."""
         near = set() if self.knee is None else {self.knee.sustained, self.knee.broken}
-        held = {Phase.HOLD, Phase.FIXED, Phase.USERS}
-        return tuple(step for step in self.steps if step.phase in held or step.asked in near)
+        return tuple(step for step in self.steps if step.phase in HELD or step.asked in near)
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -114,6 +116,8 @@ class LoadTest:
                 f"Jobs were started up to {worst * 1e3:.1f} ms late (the 99th percentile), because the generator "
                 "shares its process with the flow: latencies are those and more, so the run is invalid."
             )
+        if any(step.phase is Phase.HOLD and _lacks(step) for step in self.steps):
+            found.append("Even at 80 % of the knee the flow could not keep up for longer: cannot conclude where it is.")
         return tuple(found)
 
     @property
@@ -139,9 +143,13 @@ class LoadTest:
             return Exit.UNSURE
         return Exit.GOOD
 
-    def report(self, file: TextIO | None = None) -> None:
+    def report(self, file: IO[str] | None = None) -> None:
         """Prints it as text; to standard output, or to `file`."""
         print("\n".join(report_lines(self.as_dict())), file=file or sys.stdout)
+
+    def percentile_table(self) -> str:
+        """The latencies while the last rate was held, as `.hgrm` text for plotters of HdrHistogram."""
+        return percentile_table(self.latencies)
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values; durations are seconds."""
@@ -181,7 +189,7 @@ class LoadTest:
         return json.dumps(self.as_dict(), indent=2)
 
     def _judged(self, objective: Objective) -> Judgement:
-        held = [step for step in self.conclusive if step.phase in (Phase.HOLD, Phase.FIXED, Phase.USERS)]
+        held = [step for step in self.steps if step.phase in HELD]
         about = [step for step in held if objective.rate in (None, step.asked)]
         measured = [step.latency.at(objective.metric) for step in about if step.latency.count >= objective.jobs]
         if any(value is not None and value > objective.seconds for value in measured):

@@ -35,6 +35,10 @@ class Phase(enum.StrEnum):
     SOAK = "soak"
 
 
+HELD = frozenset({Phase.HOLD, Phase.FIXED, Phase.USERS})
+"""The phases in which something goes on for as long as it takes to judge it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """A rate that is to be tried."""

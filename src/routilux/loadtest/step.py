@@ -23,7 +23,7 @@ PARTS = 10
 SIGNIFICANT = 3.0
 """Student's t above which a slope is not taken for chance."""
 
-MATERIAL = 0.01
+MATERIAL = 0.02
 """A backlog that grows by less than this share of all jobs, or by less than one, does not grow."""
 
 LATE_SECONDS = 5e-3
@@ -83,6 +83,11 @@ class Served:
     usage: Usage
     failure: str | None = None
     """What the first failed job says."""
+
+    @property
+    def latencies(self) -> list[float]:
+        """How long each job took that was ever over."""
+        return [ended - due for due, ended in zip(self.due, self.ended, strict=True) if ended < math.inf]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +166,6 @@ class Step:
 
 def step_of(phase: Phase, asked: float | None, served: Served, alone: float, users: int | None = None) -> Step:
     """Sums up a step; `alone` is how long the slowest jobs take while nothing else runs."""
-    latencies = [ended - due for due, ended in zip(served.due, served.ended, strict=True) if ended < math.inf]
     lateness = sorted(handed - due for due, handed in zip(served.due, served.handed, strict=True))
     return Step(
         phase=phase,
@@ -171,7 +175,7 @@ def step_of(phase: Phase, asked: float | None, served: Served, alone: float, use
         offered=len(served.due),
         completed=sum(ended <= served.seconds + alone for ended in served.ended),
         failed=served.failed,
-        latency=spread_of(latencies),
+        latency=spread_of(served.latencies),
         lateness=quantile(lateness, 0.99) if lateness else 0.0,
         backlog=_backlog(served),
         waiting=_waiting(served),

@@ -16,15 +16,16 @@ from routilux.loadtest.capacity import Layout, Reason, ceilings_of, reason_of, u
 from routilux.loadtest.growth import growths_of
 from routilux.loadtest.options import Options
 from routilux.loadtest.result import Knee, LoadTest, Soak
-from routilux.loadtest.search import HOLD, KneeSearch, Phase
+from routilux.loadtest.search import HELD, HOLD, Ask, KneeSearch, Phase
 from routilux.loadtest.step import Served, Shortfall, Step, step_of
 from routilux.loadtest.warm_up import MOST_WINDOWS, WINDOWS, is_steady, profile_of
 
 STEP_JOBS = 200
 """The fewest jobs of a step."""
 
+BISECT_STEPS = 2
 HOLD_STEPS = 3
-"""How many times as long as a step a rate is held."""
+"""How many times as long as one of the climb such a step is: near the knee chance has a larger part."""
 
 WINDOW_SECONDS = 0.3
 WINDOW_JOBS = 5
@@ -69,6 +70,7 @@ class Trial:
         self._told = told
         self._steps: list[Step] = []
         self._slowest = 0.0
+        self._latencies: Sequence[float] = ()
 
     def run(self) -> LoadTest:
         """Does all that the options ask for."""
@@ -99,6 +101,7 @@ class Trial:
             knee=knee,
             reason=reason,
             soak=self._soak(knee) if options.soak is not None else None,
+            latencies=self._latencies,
         )
 
     def _warm_up(self) -> list[Step]:
@@ -119,17 +122,22 @@ class Trial:
             self._tell(windows[-1])
 
     def _search(self, start: float) -> tuple[Knee, Step | None]:
-        """The knee, and the lowest step that was not sustained."""
+        """The knee, and the step that shows best what stops the flow there."""
         search = KneeSearch(start, self._options.max_rate or math.inf)
-        broken: Step | None = None
+        broken: list[Step] = []
         while (ask := search.ask) is not None:
-            step = self._offer(ask.phase, ask.rate, self._step_seconds(ask.rate))
+            step = self._offer(ask.phase, ask.rate, self._step_seconds(ask))
             lacks = self._lacks(step)
             search.tell(not lacks, nearly=step.nearly)
             if lacks and search.broken == ask.rate:
-                broken = step
-        capacity = None if broken is None or broken.throughput >= broken.rate else broken.throughput
-        return Knee(search.sustained, search.broken, capacity), broken
+                broken.append(step)
+        if not broken:
+            return Knee(search.sustained, search.broken), None
+        lowest = broken[-1]
+        capacity = lowest.throughput if lowest.throughput < lowest.rate else None
+        # What is full shows best where most was offered; a bound for latency, where it was just passed.
+        within = Shortfall.COMPLETED not in self._lacks(lowest)
+        return Knee(search.sustained, search.broken, capacity), lowest if within else broken[0]
 
     def _try(self, rates: Sequence[float], why: Callable[[Step], Reason]) -> Reason | None:
         """Tries certain rates, and gives why the first was not sustained that was not."""
@@ -150,6 +158,7 @@ class Trial:
         passed = 0.0
         for number in range(SOAK_WINDOWS):
             seconds = (self._options.soak or 0.0) / SOAK_WINDOWS
+            # Those that wait for a job have no rate.
             if rate is None:
                 windows.append(self._serve(Phase.SOAK, seconds))
             else:
@@ -164,14 +173,17 @@ class Trial:
 
     def _offer(self, phase: Phase, rate: float, seconds: float) -> Step:
         due = self._options.arrivals.moments(rate, seconds, self._source())
-        return self._noted(step_of(phase, rate, self._system.offer(due, seconds), self._slowest))
+        served = self._system.offer(due, seconds)
+        return self._noted(step_of(phase, rate, served, self._slowest), served)
 
     def _serve(self, phase: Phase, seconds: float) -> Step:
         users = self._options.users or 1
         served = self._system.serve(users, self._options.think, seconds, 1)
-        return self._noted(step_of(phase, None, served, math.inf, users))
+        return self._noted(step_of(phase, None, served, math.inf, users), served)
 
-    def _noted(self, step: Step) -> Step:
+    def _noted(self, step: Step, served: Served) -> Step:
+        if step.phase in HELD:
+            self._latencies = served.latencies
         if step.phase is not Phase.SOAK:
             self._steps.append(step)
         self._tell(step)
@@ -188,14 +200,15 @@ class Trial:
         """The chance of the next step, which does not depend on how the others went."""
         return random.Random(f"{self._options.seed}/{len(self._steps)}")
 
-    def _step_seconds(self, rate: float) -> float:
+    def _step_seconds(self, ask: Ask) -> float:
         needed = max((one.jobs for one in self._options.objectives if one.rate is None), default=STEP_JOBS)
-        return max(self._options.step_seconds, max(STEP_JOBS, needed) / rate)
+        seconds = max(self._options.step_seconds, max(STEP_JOBS, needed) / ask.rate)
+        return BISECT_STEPS * seconds if ask.phase is Phase.BISECT else seconds
 
     def _hold_seconds(self, rate: float) -> float:
         needed = max((one.jobs for one in self._options.objectives), default=0)
-        # By chance fewer may come than are meant to.
-        return max(HOLD_STEPS * self._options.step_seconds, STEP_JOBS / rate, 1.2 * needed / rate)
+        # One more than are needed, lest rounding leave one out.
+        return max(HOLD_STEPS * self._options.step_seconds, STEP_JOBS / rate, (needed + 1) / rate)
 
 
 def _more(before: Mapping[str, int] | None, after: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
