@@ -197,9 +197,8 @@ def _limit(step: Step, layout: Layout) -> Reason | None:
             share = sum(loads[one].executions for one in takers) / step.usage.elapsed / (shared.per_second or 1.0)
         if takers and share >= FULL:
             chief = max(takers, key=lambda one: loads[one].work)
-            return Reason(
-                Cause.LIMIT, f"Limit {name!r} is taken {_share(share)} of the time, mostly by {chief!r}.", chief
-            )
+            how = "taken as often as it allows" if shared.at_once is None else f"held {_share(share)} of the time"
+            return Reason(Cause.LIMIT, f"Limit {name!r} binds: it is {how}, mostly by {chief!r}.", chief)
     return None
 
 
@@ -234,10 +233,11 @@ def _processors(step: Step, layout: Layout) -> Reason | None:
     chief = max(step.usage.routines, key=lambda one: step.usage.routines[one].work, default=None)
     if layout.cores > 1 and step.cores + foreign >= FULL * layout.cores:
         others = f", {foreign:.1f} of them by other processes" if step.disturbed else ""
-        return Reason(Cause.CORES, f"The processors are full: {step.cores + foreign:.1f} are in use{others}.", chief)
+        used = f"{step.cores + foreign:.1f} of {layout.cores}"
+        return Reason(Cause.CORES, f"The processors are full: {used} are in use{others}.", chief)
     if step.cores < BUSY_THREAD or not layout.gil or not ELSEWHERE.isdisjoint(layout.workers):
         return None
-    if layout.mode is ExecutionMode.ASYNCIO:
+    if ExecutionMode.ASYNCIO in layout.workers:
         return Reason(
             Cause.LOOP, f"The event loop is busy {_share(step.cores)} of the time, mostly with {chief!r}.", chief
         )

@@ -86,7 +86,9 @@ def conclusions(result: Mapping[str, Any]) -> list[str]:
     lines = _knee(result)
     if result["reason"] is not None:
         lines.append(f"Why it stops there: {result['reason']['sentence']}")
-    lines += [f"SLO {written}: {judged}." for written, judged in result["slo"].items()]
+    for written, judged in result["slo"].items():
+        spite = " What follows can only have made jobs slower." if judged == "met" and result["doubts"] else ""
+        lines.append(f"SLO {written}: {judged}.{spite}")
     if result["soak"] is not None and result["soak"]["growing"]:
         names = " and ".join(QUANTITIES.get(name, name) for name in result["soak"]["growing"])
         lines.append(f"What the process holds is growing: {names}.")

@@ -27,9 +27,11 @@ BISECT_STEPS = 2
 HOLD_STEPS = 3
 """How many times as long as one of the climb such a step is: near the knee chance has a larger part."""
 
-WINDOW_SECONDS = 0.3
+WINDOW = 0.1
+"""Of a step: the least length of a window of the warm-up."""
+
 WINDOW_JOBS = 5
-"""A window of the warm-up is at least so long, and has so many jobs."""
+"""The fewest jobs of a window."""
 
 START = 1 / 3
 """Of the predicted knee: where the climb begins."""
@@ -107,7 +109,8 @@ class Trial:
     def _warm_up(self) -> list[Step]:
         """One window with all workers, so that they are there, and then one job at a time until that is steady."""
         workers = min(32, sum(self._system.layout.workers.values()))
-        served = self._system.serve(workers, 0.0, WINDOW_SECONDS, WINDOW_JOBS * workers)
+        seconds = WINDOW * self._options.step_seconds
+        served = self._system.serve(workers, 0.0, seconds, WINDOW_JOBS * workers)
         windows: list[Step] = []
         while True:
             if served.failed * 2 > len(served.due):
@@ -117,7 +120,7 @@ class Trial:
                 )
             if len(windows) == MOST_WINDOWS or (len(windows) >= WINDOWS and is_steady(windows)):
                 return windows
-            served = self._system.serve(1, 0.0, WINDOW_SECONDS, WINDOW_JOBS)
+            served = self._system.serve(1, 0.0, seconds, WINDOW_JOBS)
             windows.append(step_of(Phase.WARM_UP, None, served, math.inf, users=1))
             self._tell(windows[-1])
 
@@ -208,7 +211,7 @@ class Trial:
     def _hold_seconds(self, rate: float) -> float:
         needed = max((one.jobs for one in self._options.objectives), default=0)
         # One more than are needed, lest rounding leave one out.
-        return max(HOLD_STEPS * self._options.step_seconds, STEP_JOBS / rate, (needed + 1) / rate)
+        return max(HOLD_STEPS * max(self._options.step_seconds, STEP_JOBS / rate), (needed + 1) / rate)
 
 
 def _more(before: Mapping[str, int] | None, after: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:

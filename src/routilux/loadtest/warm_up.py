@@ -11,7 +11,7 @@ AGREE = 0.05
 """The medians of windows that agree differ by less."""
 
 WINDOWS = 3
-MOST_WINDOWS = 30
+MOST_WINDOWS = 12
 
 
 def is_steady(windows: Sequence[Step]) -> bool:
