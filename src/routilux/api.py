@@ -16,8 +16,7 @@ from routilux.flow import FlowDefinition
 from routilux.job import Job
 from routilux.launch import OWN_ENGINE, Launch, Planned, Prepared
 from routilux.loading import loaded, loaded_extra
-from routilux.loadtest.result import LoadTest
-from routilux.loadtest.step import Step
+from routilux.loadtest.outcome import Outcome, StepFigures
 from routilux.many import MAX_JOBS, run_many
 from routilux.modes import Mode
 from routilux.ports import Clock
@@ -150,9 +149,9 @@ class Flow(FlowDefinition):
         step_seconds: float | str = 3.0,
         max_rate: float | None = None,
         seed: int = 0,
-        on_step: Callable[[Step], None] | None = None,
+        on_step: Callable[[StepFigures], None] | None = None,
         **settings: Unpack[SettingArguments],
-    ) -> LoadTest:
+    ) -> Outcome:
         """Finds how many jobs a second the flow sustains, how long they take then, and what stops it there.
 
         Jobs start when they are due, in a pattern (`arrivals`: "poisson", "constant", "burst:N", or recorded moments
@@ -172,7 +171,7 @@ class Flow(FlowDefinition):
             max_rate=max_rate,
             seed=seed,
         )
-        run: Callable[..., LoadTest] = loaded("routilux.loadtest.flow_system", "load_test")
+        run: Callable[..., Outcome] = loaded("routilux.loadtest.flow_system", "load_test")
         bounds = self.settings.max_history_size, self.settings.history_ttl_seconds
         tracker = tracking.ExecutionTracker(self.flow_id, *bounds)
         kept, self.execution_tracker = self.execution_tracker, tracker

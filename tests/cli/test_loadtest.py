@@ -89,7 +89,7 @@ def test_a_flow_that_fails_says_how(directory: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["flows:quick", "--entry", "server", "--params", '{"x": 1}'], "Known: 'serve'"),
+        (["flows:quick", "--entry", "server", "--params", '{"x": 1}'], "Did you mean 'serve'?"),
         (["flows:quick", "--entry", "serve", "--params", '{"y": 1}'], "Known: 'x'"),
         (["flows:quick", "--entry", "serve", "--params", "{x: 1}"], "is no JSON"),
         (["flows:quick", "--entry", "serve", "--params", "@none.json"], "none.json"),
@@ -99,7 +99,7 @@ def test_a_flow_that_fails_says_how(directory: Path) -> None:
         ([*QUICK, "--params", '{"x": 1}', "--arrivals", "poison"], "Did you mean 'poisson'?"),
         ([*QUICK, "--params", '{"x": 1}', "--soak", "long"], "soak must be seconds"),
         ([*QUICK, "--params", '{"x": 1}', "--trace", "params.json"], "a moment in seconds on each line"),
-        (["flows:nothing", "--entry", "serve"], "Did you mean"),
+        (["flows:quik", "--entry", "serve"], "Did you mean"),
     ],
 )
 def test_what_means_nothing_is_refused_kindly(directory: Path, arguments: list[str], message: str) -> None:

@@ -19,9 +19,8 @@ from rich.table import Table
 from routilux.cli.target import TargetError, flow_at
 from routilux.errors import DefinitionError, LoadTestError, SettingError
 from routilux.execution_mode import ExecutionMode
+from routilux.loadtest.outcome import Outcome, StepFigures
 from routilux.loadtest.report import HEAD, conclusions, heading, row, rows, soak_lines
-from routilux.loadtest.result import LoadTest, step_as_dict
-from routilux.loadtest.step import Step
 from routilux.settings import SettingArguments
 
 EXAMPLES = """\
@@ -117,7 +116,7 @@ def loadtest(
     return int(result.exit_code)
 
 
-def show(console: Console, result: LoadTest) -> None:
+def show(console: Console, result: Outcome) -> None:
     """Prints a result: a table on a terminal, plain text elsewhere."""
     if not console.is_terminal:
         result.report(console.file)
@@ -138,7 +137,7 @@ def show(console: Console, result: LoadTest) -> None:
         console.print(line, style="" if number else "bold")
 
 
-def _tested(target: str, load: Load, console: Console) -> LoadTest:
+def _tested(target: str, load: Load, console: Console) -> Outcome:
     flow = flow_at(target)
     return flow.load_test(
         load.entry,
@@ -157,10 +156,10 @@ def _tested(target: str, load: Load, console: Console) -> LoadTest:
     )
 
 
-def _progress(console: Console, step: Step) -> None:
+def _progress(console: Console, step: StepFigures) -> None:
     """One line of a terminal that says how far it is."""
     if console.is_terminal:
-        cells = row(step_as_dict(step))
+        cells = row(step)
         console.print(f"{cells[0]:<10} {cells[1]:>8}/s  p50 {cells[5]:>8}  p99 {cells[7]:>8}", style="dim")
 
 

@@ -26,7 +26,8 @@ from routilux.job import Job
 from routilux.launch import Launch, Prepared
 from routilux.loadtest.capacity import ELSEWHERE, Layout, Shared
 from routilux.loadtest.options import Options
-from routilux.loadtest.result import LoadTest
+from routilux.loadtest.outcome import StepFigures
+from routilux.loadtest.result import LoadTest, step_as_dict
 from routilux.loadtest.step import RoutineLoad, Served, Step, Usage
 from routilux.loadtest.trial import System, Trial
 from routilux.machine.plan import Plan
@@ -207,7 +208,7 @@ def load_test(
     params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None,
     settings: SettingArguments,
     options: Options,
-    on_step: Callable[[Step], None] | None,
+    on_step: Callable[[StepFigures], None] | None,
 ) -> LoadTest:
     """Tests a flow on workers of its own. `params` of a sequence take turns; `tracker` is what all jobs report to."""
     given = [params or {}] if params is None or isinstance(params, Mapping) else list(params)
@@ -221,10 +222,14 @@ def load_test(
     def prepare(one: Mapping[str, Any]) -> Prepared[Mode]:
         return launch.prepare(launch.plan(entry, one, settings), own=False, engine=engine)
 
+    def told(step: Step) -> None:
+        if on_step is not None:
+            on_step(step_as_dict(step, options.objectives))
+
     system = None
     try:
         system = FlowSystem(prepare, cycle(given), layout_of(flow, planned.plan, engine), tracker)
-        return Trial(system, options, on_step).run()
+        return Trial(system, options, told).run()
     finally:
         if system is not None:
             system.close()

@@ -14,6 +14,7 @@ from routilux.loadtest.growth import Growth
 from routilux.loadtest.latencies import percentile_table
 from routilux.loadtest.objective import Objective
 from routilux.loadtest.options import Options
+from routilux.loadtest.outcome import Outcome
 from routilux.loadtest.report import report_lines
 from routilux.loadtest.search import HELD, Phase
 from routilux.loadtest.step import Shortfall, Step
@@ -75,7 +76,7 @@ class Soak:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LoadTest:
+class LoadTest(Outcome):
     """All that a load test has measured."""
 
     options: Options
@@ -95,6 +96,14 @@ class LoadTest:
     soak: Soak | None = None
     latencies: Sequence[float] = field(default=(), repr=False)
     """Seconds, of each job while the last rate was held."""
+
+    @property
+    def rate(self) -> float | None:
+        return None if self.knee is None or self.knee.sustained is None else self.knee.rate
+
+    @property
+    def why(self) -> str | None:
+        return None if self.reason is None else self.reason.sentence
 
     @property
     def conclusive(self) -> tuple[Step, ...]:
@@ -133,7 +142,7 @@ class LoadTest:
 
     @property
     def exit_code(self) -> Exit:
-        """What it comes to. Load of others makes jobs slower, so what is met is met in spite of it."""
+        """Load of others makes jobs slower, so what is met is met in spite of it."""
         judgements = self.judgements.values()
         if self.soak is not None and self.soak.growing:
             return Exit.MISSED
@@ -144,15 +153,12 @@ class LoadTest:
         return Exit.GOOD
 
     def report(self, file: IO[str] | None = None) -> None:
-        """Prints it as text; to standard output, or to `file`."""
         print("\n".join(report_lines(self.as_dict())), file=file or sys.stdout)
 
     def percentile_table(self) -> str:
-        """The latencies while the last rate was held, as `.hgrm` text for plotters of HdrHistogram."""
         return percentile_table(self.latencies)
 
     def as_dict(self) -> dict[str, Any]:
-        """As plain values; durations are seconds."""
         knee = self.knee
         return {
             "options": self.options.as_dict(),
@@ -185,7 +191,6 @@ class LoadTest:
         }
 
     def to_json(self) -> str:
-        """As text for machines."""
         return json.dumps(self.as_dict(), indent=2)
 
     def _judged(self, objective: Objective) -> Judgement:
