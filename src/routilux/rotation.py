@@ -9,7 +9,7 @@ from typing import TypeAlias
 from routilux.crew import Crew
 from routilux.drivers.port import Driver, Following, LocalDriver, Seat, Stopping
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Fact, Settled
+from routilux.facts import Fact, Rang, Settled
 from routilux.machine.delivery import Activation
 from routilux.ports import Clock
 
@@ -59,11 +59,15 @@ class Rotation:
             while turns and driver.free > 0:
                 seat = turns.popleft()
                 machine = seat.course.machine
-                if seat.elastic:
+                if seat.elastic and seat.sized_at != moment:
                     machine.window = machine.settings.max_pending or self._crew.window(machine.plan.modes)
+                    seat.sized_at = moment
                 activation = machine.take(moment, driver.mode)
                 if activation is None:
                     seat.queued.discard(driver.mode)
+                    if machine.admission.kept and not machine.running:
+                        self._tell((seat, 0, None))
+                    machine.admission.kept = False
                     continue
                 turns.append(seat)
                 if driver is keep and kept is None:
@@ -73,9 +77,25 @@ class Rotation:
                     self._begin(driver, seat, activation)
         return kept
 
+    def put_off(self, seat: Seat, rang: Rang) -> Rang:
+        """A timeout counts from when its attempt begins, which may be later than a driver was given it."""
+        later: dict[int, int] = {}
+        for activation in seat.course.machine.timers.timeouts(rang.moment):
+            began = self._crew[activation[1].mode].began(seat, activation)
+            over = activation[1].timeout_ns + (rang.moment if began is None else began)
+            if over > rang.moment:
+                later[activation[0]] = over
+        return rang._replace(later=later) if later else rang
+
     def stop(self, seat: Seat) -> None:
-        """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped."""
+        """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped.
+
+        Those that are only not wanted any more may look at `ctx.cancelled`.
+        """
         machine, moment = seat.course.machine, self._clock.now()
+        while machine.unwanted:
+            activation = machine.unwanted.pop()
+            self._crew[activation[1].mode].warn(seat, activation)
         while machine.given_up:
             activation = machine.given_up.pop()
             driver = self._crew[activation[1].mode]

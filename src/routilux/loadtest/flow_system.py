@@ -241,7 +241,7 @@ def layout_of(flow: FlowDefinition, plan: Plan, engine: Engine) -> Layout:
     if plan.modes == {ExecutionMode.SEQUENTIAL}:
         workers = {ExecutionMode.SEQUENTIAL: 1}
     else:
-        engine.crew.equip(plan.modes, engine)
+        engine.crew.equip(plan.modes, plan.mode, engine)
         workers = {mode: engine.crew.workers(mode) for mode in sorted({station.mode for station in plan.stations})}
     return Layout(
         mode=plan.mode,

@@ -41,10 +41,9 @@ Message: TypeAlias = "Batch | bool"
 """To the dispatcher: a batch has ended, or all of it has become unwanted; True: look what waits; False: close."""
 
 
-def new_driver(host: Host, clock: Clock, settings: Settings, name: str) -> ClusterDriver:
+def new_driver(host: Host, clock: Clock, settings: Settings, workers: int | None, name: str) -> ClusterDriver:
     """The driver as the settings want it."""
     meant = settings.cluster if settings.executor is None else settings.executor
-    workers = settings.workers_of(ExecutionMode.DISTRIBUTED)
     cluster = cluster_of(None, meant, workers, insecure_cluster=settings.insecure_cluster)
     return ClusterDriver(host, clock, cluster, name)
 
@@ -99,6 +98,12 @@ class ClusterDriver(Driver):
         self._under_way[attempt.identity] = attempt
         self._waiting.put(attempt)
         self._inbox.put(True)
+
+    def began(self, seat: Seat, activation: Activation) -> int | None:
+        attempt = self._under_way.get((seat.course.origin.job_id, activation[0], activation[5]))
+        if attempt is None or activation[1].is_generator:
+            return 0
+        return None if attempt.batch is None else attempt.batch.sent or None
 
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         attempt = self._under_way.get((seat.course.origin.job_id, activation[0], activation[5]))
@@ -192,6 +197,7 @@ class ClusterDriver(Driver):
             unwanted = self._waiting.put_back(batch.attempts)
             self._settle([(attempt, error) for attempt in unwanted])
             return
+        batch.sent = self._clock.now()
         self._flying.add(batch)
         if batch.unwanted:
             self._cluster.cancel(batch.call)
