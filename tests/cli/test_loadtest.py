@@ -3,9 +3,14 @@
 import json
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from routilux import Flow
+from routilux.cli.loadtest import show
 
 FLOWS = """
 from routilux import Flow
@@ -107,3 +112,13 @@ def test_what_means_nothing_is_refused_kindly(directory: Path, arguments: list[s
     assert done.returncode == 2, done.stdout + done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_terminal_is_shown_a_table_and_the_verdict() -> None:
+    flow = Flow("quick", execution_mode="concurrent", max_workers=2)
+    flow.add_routine(lambda x: x, "serve")
+    result = flow.load_test("serve", {"x": 1}, rate=2000, step_seconds=0.05, soak=0.2)
+    text = StringIO()
+    show(Console(file=text, force_terminal=True, width=200), result)
+    for line in ("Load test; workers: 2 concurrent", "fixed rate", "Soak:", "Predicted from one job alone"):
+        assert line in text.getvalue()
