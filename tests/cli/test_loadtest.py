@@ -119,6 +119,6 @@ def test_a_terminal_is_shown_a_table_and_the_verdict() -> None:
     flow.add_routine(lambda x: x, "serve")
     result = flow.load_test("serve", {"x": 1}, rate=2000, step_seconds=0.05, soak=0.2)
     text = StringIO()
-    show(Console(file=text, force_terminal=True, width=200), result)
+    show(Console(file=text, force_terminal=True, highlight=False, width=200), result)
     for line in ("Load test; workers: 2 concurrent", "fixed rate", "Soak:", "Predicted from one job alone"):
         assert line in text.getvalue()

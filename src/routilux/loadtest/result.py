@@ -48,7 +48,7 @@ class Knee:
     broken: float | None
     """The lowest that was not; `None`: all were."""
     capacity: float | None = None
-    """The jobs a second that were completed at that rate, where they were fewer than came."""
+    """The most jobs a second that were completed where more came."""
 
     @property
     def rate(self) -> float:

@@ -137,7 +137,7 @@ class Trial:
         if not broken:
             return Knee(search.sustained, search.broken), None
         lowest = broken[-1]
-        capacity = lowest.throughput if lowest.throughput < lowest.rate else None
+        capacity = max((step.throughput for step in broken if step.throughput < step.rate), default=None)
         # What is full shows best where most was offered; a bound for latency, where it was just passed.
         within = Shortfall.COMPLETED not in self._lacks(lowest)
         return Knee(search.sustained, search.broken, capacity), lowest if within else broken[0]
