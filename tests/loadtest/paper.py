@@ -27,10 +27,11 @@ def served(due, ended, seconds, *, late=0.0, failed=0, used=None):
 class Pool(System):
     """So many workers, each of which takes the same time for any job."""
 
-    def __init__(self, workers=4, service=0.01, *, leak=0.0, late=0.0, foreign=0.0, broken=False):
+    def __init__(self, workers=4, service=0.01, *, leak=0.0, late=0.0, foreign=0.0, broken=False, stalls=()):
         self.layout = Layout(THREADS, {"serve": THREADS}, {THREADS: workers}, cores=2)
         self.workers, self.service = workers, service
         self.leak, self.late, self.foreign, self.broken = leak, late, foreign, broken
+        self.stalls = stalls
         self.jobs = 0
         self.asked = []
 
@@ -38,7 +39,7 @@ class Pool(System):
         self.asked.append((len(due), seconds))
         free, ended, waited = [0.0] * self.workers, [], 0.0
         for moment in due:
-            begun = max(moment, free[0])
+            begun = self._begun(moment, free[0])
             waited += begun - moment
             heapreplace(free, begun + self.service)
             ended.append(begun + self.service)
@@ -48,7 +49,7 @@ class Pool(System):
         free, starts, due, ended = [0.0] * self.workers, [0.0] * users, [], []
         while starts[0] < seconds or len(due) < jobs:
             moment = heappop(starts)
-            begun = max(moment, free[0])
+            begun = self._begun(moment, free[0])
             heapreplace(free, begun + self.service)
             due.append(moment)
             ended.append(begun + self.service)
@@ -57,6 +58,11 @@ class Pool(System):
 
     def footprint(self):
         return {"rss": 1e8 + self.leak * self.jobs, "threads": 5.0}
+
+    def _begun(self, due, free):
+        """When a job begins: not before a worker is free, and not while all of them stand still."""
+        begun = max(due, free)
+        return next((end for start, end in self.stalls if start <= begun < end), begun)
 
     def _served(self, due, ended, seconds, waited):
         self.jobs += len(due)

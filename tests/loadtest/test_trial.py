@@ -99,6 +99,15 @@ def test_users_who_wait_have_the_capacity_and_no_more():
     assert outcome_of(users=1, think="10ms").steps[0].throughput == pytest.approx(50, rel=0.01)
 
 
+def test_only_an_open_loop_sees_what_a_standstill_costs():
+    stalls = [(start, start + 0.2) for start in (1, 3, 5, 7)]
+    (closed,) = outcome_of(Pool(4, 0.008, stalls=stalls), users=4).steps
+    (open_loop,) = outcome_of(Pool(4, 0.008, stalls=stalls), rate=300).steps
+    assert closed.latency.p99 == pytest.approx(0.008)
+    assert closed.latency.longest == pytest.approx(0.208)
+    assert open_loop.latency.p99 > 10 * closed.latency.p99
+
+
 def test_what_others_use_makes_a_test_inconclusive():
     result = outcome_of(Pool(foreign=0.6))
     assert result.exit_code is Exit.UNSURE
