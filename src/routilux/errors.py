@@ -133,6 +133,10 @@ class RecordingError(RoutiluxError, ValueError):
     """A recorded job cannot be read: it is damaged, of another version, or of another flow."""
 
 
+class LoadTestError(RoutiluxError):
+    """A flow cannot be put under load, because its jobs fail without any."""
+
+
 class UnreachableRoutineWarning(UserWarning):
     """A routine of the flow cannot be reached from the entry."""
 

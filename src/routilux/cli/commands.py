@@ -10,6 +10,8 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 from cyclopts.types import ExistingDirectory, PositiveInt
 
+from routilux.cli.loadtest import EXAMPLES as EXAMPLES_OF_LOADTEST
+from routilux.cli.loadtest import loadtest
 from routilux.cli.target import TargetError, flow_at
 from routilux.demo.comparison import all_equal
 from routilux.demo.show import run_demo
@@ -48,6 +50,7 @@ def command_line() -> App:
     )
     app.command(demo, help_epilogue=EXAMPLES_OF_DEMO)
     app.command(graph, help_epilogue=EXAMPLES_OF_GRAPH)
+    app.command(loadtest, help_epilogue=EXAMPLES_OF_LOADTEST)
     return app
 
 
