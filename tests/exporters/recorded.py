@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from routilux import Continue, Flow, Retry, gather, routine
 from routilux.insight.trace import Host, Observed, ThreadState, Trace, attempts_of
@@ -58,4 +59,6 @@ def mixed(**settings) -> Trace:
     flow = Flow("mixed", **settings)
     flow.chain(numbers, fetch, parse, total)
     looks = {ThreadState.SLEEP: 90.0, ThreadState.PYTHON: 10.0}
-    return recorded(flow, "numbers", {"n": 8}, fetch=Observed(states=looks))
+    trace = recorded(flow, "numbers", {"n": 8}, fetch=Observed(states=looks))
+    measured = [replace(one, cpu_ns=50_000) if one.routine_id == "fetch" else one for one in trace.attempts]
+    return replace(trace, attempts=tuple(measured))

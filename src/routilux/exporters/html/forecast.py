@@ -26,7 +26,8 @@ def forecast(what_if: WhatIf, wall_time: float) -> Markup:
     curves = [_curve(mode, points) for mode in ExecutionMode if len(points := _points(what_if, mode)) >= FEWEST_POINTS]
     assumed = element("ul", *(element("li", one) for one in what_if.assumptions))
     details = element("details", element("summary", "What this takes for granted"), assumed, open="")
-    return joined([trust, _predictions(what_if, wall_time), *curves, element("div", *gains, class_="columns"), details])
+    tables = element("div", *curves, *gains, class_="columns")
+    return joined([trust, _predictions(what_if, wall_time), tables, details])
 
 
 def _predictions(what_if: WhatIf, wall_time: float) -> Markup:

@@ -18,6 +18,9 @@ ACROSS, DOWN = 76, 22
 
 MARGIN = 12
 LONGEST_NAME = 22
+SMALLEST = 0.65
+"""A wide graph is made so small before it has to be scrolled."""
+
 SWEEPS = 4
 """So often the routines of each column are put in the order of their neighbours."""
 
@@ -55,8 +58,9 @@ class Graph:
         height = {who: place for column in columns for place, who in enumerate(column)}
         neighbours: dict[str, list[str]] = {routine_id: [] for routine_id in self.routines}
         for tail, head in self.arrows:
-            neighbours[tail].append(head)
-            neighbours[head].append(tail)
+            if tail != head:
+                neighbours[tail].append(head)
+                neighbours[head].append(tail)
         for _ in range(SWEEPS):
             for column in columns:
                 means = {who: _mean([height[one] for one in neighbours[who]], height[who]) for who in column}
@@ -92,7 +96,7 @@ def drawn(graph: Graph, shares: Mapping[str, float], notes: Mapping[str, str]) -
     height = 2 * MARGIN + tallest * (HEIGHT + DOWN) - DOWN + loops
     arrows = [_arrow(places, arrow, count) for arrow, count in graph.arrows.items()]
     nodes = [_node(places[one], one, shares.get(one, 0.0), notes.get(one, "")) for one in graph.routines]
-    view = {"viewBox": f"0 0 {width} {height}", "width": width, "height": height}
+    view = {"viewBox": f"0 0 {width} {height}", "width": width, "style": f"min-width:{width * SMALLEST:.0f}px"}
     label = f"{len(graph.routines)} routines and {len(graph.arrows)} connections; the table of routines has the figures"
     picture = element("svg", *arrows, *nodes, role="img", class_="graph", aria_label=label, **view)
     return element("div", picture, class_="scroll", tabindex="0", role="region", aria_label="Flow graph")

@@ -59,7 +59,7 @@
   }
 
   function drawSlice(group, slice, row) {
-    const y = TOP + row * (LANE + GAP), x = across(slice[BEGUN]), wide = Math.max(NARROWEST, across(slice[BEGUN] + slice[LENGTH]) - x);
+    const y = TOP + row * (LANE + GAP), x = across(slice[BEGUN]), long = across(slice[BEGUN] + slice[LENGTH]) - x, wide = long > 5 ? long - 1 : Math.max(NARROWEST, long);
     let began = x;
     const whole = slice[LENGTH] || 1;
     slice[PARTS].forEach((took, kind) => {

@@ -162,7 +162,7 @@ def _account(account: Account) -> Markup:
     ]
     if not account.complete:
         rows.append((text("unexplained"), duration(account.unexplained), percent(account.unexplained / account.total)))
-    columns = [Column("what"), Column("seconds", number=True), Column("share", number=True)]
+    columns = [Column("what"), Column("time", number=True), Column("share", number=True)]
     whole = element("div", stacked(account.by_use, account.total), class_="whole")
     return joined([whole, table("What the wall time went into, told back from the end of the job", columns, rows)])
 
