@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from routilux.errors import MissingExtraError
@@ -19,8 +21,15 @@ def loaded_extra(module: str, name: str, extra: str, purpose: str) -> Any:
 
     Raises `MissingExtraError` with what to install where they are missing; `purpose` begins its sentence.
     """
-    try:
+    with needing(extra, purpose):
         return loaded(module, name)
+
+
+@contextmanager
+def needing(extra: str, purpose: str) -> Iterator[None]:
+    """For imports of what an extra brings; raises as `loaded_extra` does."""
+    try:
+        yield
     except ModuleNotFoundError as error:
         raise MissingExtraError(
             f"{purpose} needs the package {error.name!r}, which is not installed. "

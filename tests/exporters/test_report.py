@@ -114,7 +114,10 @@ def test_foreign_load_and_the_end_of_the_job_are_said():
 
 def test_of_a_very_long_job_the_longest_attempts_are_drawn():
     trace = fan(2)
-    short = [replace(trace.attempts[1], activation_id=number, ended=trace.attempts[1].begun + number % 9) for number in range(2, MOST_SLICES + 12)]
+    short = [
+        replace(trace.attempts[1], activation_id=number, ended=trace.attempts[1].begun + number % 9)
+        for number in range(2, MOST_SLICES + 12)
+    ]
     data = data_of(replace(trace, attempts=(trace.attempts[0], *short)))
     assert data["hidden"] == 11
     assert sum(len(lane["slices"]) for lane in data["lanes"]) == MOST_SLICES
@@ -138,7 +141,8 @@ def test_a_loop_goes_back_and_crossings_are_avoided():
     loop = Graph(("a", "b", "c", "d"), {("a", "b"): 1, ("b", "a"): 5, ("a", "c"): 1, ("a", "d"): 1, ("c", "c"): 2})
     assert loop.columns() == [["a"], ["b", "c", "d"]]
     crossed = Graph(("s", "a", "b", "x", "y"), {("s", "a"): 1, ("s", "b"): 1, ("a", "y"): 1, ("b", "x"): 1})
-    assert crossed.columns() == [["s"], ["a", "b"], ["y", "x"]]
+    _, middle, last = crossed.columns()
+    assert (middle.index("a") < middle.index("b")) == (last.index("y") < last.index("x"))
     assert Reader(drawn(loop, {"a": 0.5}, {})).open == []
 
 

@@ -78,7 +78,9 @@ def test_dark_and_light_differ_and_can_both_be_read(opened, report):
     seen = []
     for scheme in ("light", "dark"):
         page = opened(report, color_scheme=scheme)
-        seen.append(page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]"))
+        seen.append(
+            page.evaluate("[getComputedStyle(document.body).color, getComputedStyle(document.body).backgroundColor]")
+        )
     for ink, paper in seen:
         assert contrast(ink, paper) >= 7
     assert seen[0] != seen[1]
@@ -140,7 +142,9 @@ def test_every_table_and_region_has_a_name_and_nothing_is_a_keyboard_trap(opened
     reached = set()
     for _ in range(30):
         page.keyboard.press("Tab")
-        reached.add(page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.tagName"))
+        reached.add(
+            page.evaluate("document.activeElement.getAttribute('aria-label') || document.activeElement.tagName")
+        )
     assert {"Timeline of all workers", "Flow graph", "Zoom in"} <= reached
 
 

@@ -62,9 +62,7 @@ class _Writer:
         modes = dict.fromkeys(lane.mode for lane in self._lanes)
         self._pids = {mode: pid for pid, mode in enumerate(modes, JOB + 1)}
         self._place: dict[int, tuple[int, int]] = {
-            index: (self._pids[lane.mode], tid)
-            for tid, lane in enumerate(self._lanes, 1)
-            for index in lane.attempts
+            index: (self._pids[lane.mode], tid) for tid, lane in enumerate(self._lanes, 1) for index in lane.attempts
         }
 
     def events(self) -> Iterator[Event]:

@@ -71,9 +71,7 @@ def lanes_of(trace: Trace) -> tuple[Lane, ...]:
         mode = trace.observed(attempt.routine_id).mode or trace.mode
         found.setdefault((mode, attempt.worker), _Rows()).put(index, attempt.begun, attempt.ended)
     order = sorted(found, key=lambda key: (key[0] is not trace.mode, key[0].value, key[1]))
-    return tuple(
-        Lane(*key, row, tuple(attempts)) for key in order for row, attempts in enumerate(found[key].attempts)
-    )
+    return tuple(Lane(*key, row, tuple(attempts)) for key in order for row, attempts in enumerate(found[key].attempts))
 
 
 def arrows_of(trace: Trace, needs: Needs) -> tuple[Arrow, ...]:
@@ -112,6 +110,4 @@ def thinned(levels: Sequence[Level], most: int) -> Sequence[Level]:
         return levels
     stretch = -(-len(levels) // most)
     parts = (levels[first : first + stretch] for first in range(0, len(levels), stretch))
-    return [
-        Level(part[0].moment, max(one.running for one in part), max(one.waiting for one in part)) for part in parts
-    ]
+    return [Level(part[0].moment, max(one.running for one in part), max(one.waiting for one in part)) for part in parts]

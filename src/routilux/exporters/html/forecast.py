@@ -37,8 +37,8 @@ def _predictions(what_if: WhatIf, wall_time: float) -> Markup:
         (
             joined(["★ " if one is best else "", str(one.configuration)]),
             duration(one.wall_time),
-            f"{duration(one.low)} – {duration(one.high)}",
-            f"{wall_time / one.wall_time:.2f} ×" if one.wall_time else "–",
+            f"{duration(one.low)} to {duration(one.high)}",
+            f"{wall_time / one.wall_time:.2f}x" if one.wall_time else "-",
             _whisker(one, longest, wall_time),
         )
         for one in what_if.predictions
@@ -68,7 +68,9 @@ def _whisker(one: Prediction, longest: float, wall_time: float) -> Markup:
 
 def _gains(caption: str, subject: str, gains: Sequence[Gain]) -> Markup:
     columns = [Column(subject), Column("would take", number=True), Column("shorter by", number=True)]
-    return table(caption, columns, [(one.subject, duration(one.wall_time), percent(one.share)) for one in gains[:SHOWN_GAINS]])
+    return table(
+        caption, columns, [(one.subject, duration(one.wall_time), percent(one.share)) for one in gains[:SHOWN_GAINS]]
+    )
 
 
 def _points(what_if: WhatIf, mode: ExecutionMode) -> list[tuple[int, Prediction]]:

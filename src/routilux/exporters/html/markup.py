@@ -33,9 +33,7 @@ def text(value: object) -> Markup:
 
 def element(name: str, *content: object, **attributes: object) -> Markup:
     """One element; an attribute whose name is a Python word ends in `_`, and hyphens are underscores."""
-    given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"' for key, value in attributes.items()
-    )
+    given = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"' for key, value in attributes.items())
     return Markup(f"<{name}{given}>{joined(content)}</{name}>")
 
 
@@ -50,7 +48,9 @@ def table(caption: str, columns: Sequence[Column], rows: Iterable[Sequence[objec
     body = [_row(columns, row) for row in rows]
     if not body:
         return Markup("")
-    whole = element("table", element("caption", caption), element("thead", element("tr", *head)), element("tbody", *body))
+    whole = element(
+        "table", element("caption", caption), element("thead", element("tr", *head)), element("tbody", *body)
+    )
     return element("div", whole, class_="scroll")
 
 
@@ -76,7 +76,9 @@ def stacked(seconds: Mapping[Use, float], total: float) -> Markup:
 
 def bar(share: float) -> Markup:
     """A plain bar beside its figure."""
-    return element("span", element("span", style=f"width:{min(1.0, max(0.0, share)):.4%}"), class_="bar", aria_hidden="true")
+    return element(
+        "span", element("span", style=f"width:{min(1.0, max(0.0, share)):.4%}"), class_="bar", aria_hidden="true"
+    )
 
 
 def percent(share: float) -> str:

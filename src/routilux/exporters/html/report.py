@@ -6,7 +6,6 @@ stands beside it. The file forbids itself every access to a network.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from os import PathLike
@@ -68,7 +67,9 @@ def render(trace: Trace, what_if: WhatIf | None = None) -> str:
         verdicts=_verdicts(verdicts),
         path=_path(path),
         waits=_waits(accounts),
-        forecast="" if what_if is None else element(
+        forecast=""
+        if what_if is None
+        else element(
             "section", element("h2", "What would be faster"), forecast(what_if, trace.wall_time), id="what-if"
         ),
         machine=_machine(trace),
@@ -82,11 +83,11 @@ class _Routines:
 
     def __init__(self, trace: Trace, verdicts: Mapping[str, Verdict]) -> None:
         self._attempts: dict[str, list[Attempt]] = {}
-        self._uses: dict[str, Counter[Use]] = {}
+        self._uses: dict[str, dict[Use, float]] = {}
         self._verdicts = verdicts
         for attempt, split in zip(trace.attempts, splits_of(trace), strict=True):
             self._attempts.setdefault(attempt.routine_id, []).append(attempt)
-            seconds = self._uses.setdefault(attempt.routine_id, Counter())
+            seconds = self._uses.setdefault(attempt.routine_id, dict.fromkeys(KINDS, 0.0))
             for use, took in zip(KINDS, split, strict=True):
                 seconds[use] += took
         work = {routine_id: sum(one.run_time for one in several) for routine_id, several in self._attempts.items()}
@@ -112,11 +113,14 @@ class _Routines:
 
     def _row(self, routine_id: str) -> Sequence[object]:
         attempts, work = self._attempts[routine_id], self._work[routine_id]
-        failed = sum(one.status in (ActivationStatus.FAILED, ActivationStatus.RETRIED, ActivationStatus.SKIPPED) for one in attempts)
+        failed = sum(
+            one.status in (ActivationStatus.FAILED, ActivationStatus.RETRIED, ActivationStatus.SKIPPED)
+            for one in attempts
+        )
         return (
             routine_id,
             f"{len(attempts):,}",
-            f"{failed:,}" if failed else "–",
+            f"{failed:,}" if failed else "-",
             duration(work / len(attempts)),
             duration(max(one.run_time for one in attempts)),
             duration(sum(one.queue_wait for one in attempts) / len(attempts)),
@@ -149,15 +153,23 @@ def _facts(trace: Trace, path: CriticalPath) -> Markup:
         "mode": trace.mode.value,
         "workers": f"{trace.workers:,}",
         "activations": f"{activations:,}",
-        "status": "–" if trace.status is None else trace.status.value,
+        "status": "-" if trace.status is None else trace.status.value,
     }
-    return element("dl", *(element("div", element("dt", name), element("dd", value)) for name, value in shown.items()), class_="facts")
+    return element(
+        "dl",
+        *(element("div", element("dt", name), element("dd", value)) for name, value in shown.items()),
+        class_="facts",
+    )
 
 
 def _account(account: Account) -> Markup:
     """Where all of the wall time went; what is not accounted for is shown."""
     rows = [
-        (joined([_swatch(use), use.value]), duration(seconds), percent(seconds / account.total if account.total else 0.0))
+        (
+            joined([_swatch(use), use.value]),
+            duration(seconds),
+            percent(seconds / account.total if account.total else 0.0),
+        )
         for use, seconds in account.by_use.items()
     ]
     if not account.complete:
@@ -169,7 +181,12 @@ def _account(account: Account) -> Markup:
 
 def _key() -> Markup:
     """What the colours and patterns of the timeline mean."""
-    return element("ul", *(element("li", _swatch(use), use.value) for use in KINDS), element("li", element("span", class_="swatch failed"), "failed"), class_="key")
+    return element(
+        "ul",
+        *(element("li", _swatch(use), use.value) for use in KINDS),
+        element("li", element("span", class_="swatch failed"), "failed"),
+        class_="key",
+    )
 
 
 def _swatch(use: Use) -> Markup:
@@ -178,12 +195,18 @@ def _swatch(use: Use) -> Markup:
 
 def _verdicts(verdicts: Mapping[str, Verdict]) -> Markup:
     columns = [Column("routine"), Column("is bound by"), Column("because")]
-    return table("Of what kind each routine is", columns, [(who, one.kind.value, one.reason) for who, one in verdicts.items()])
+    return table(
+        "Of what kind each routine is", columns, [(who, one.kind.value, one.reason) for who, one in verdicts.items()]
+    )
 
 
 def _path(path: CriticalPath) -> Markup:
     rows = [(who, joined([bar(share), percent(share)])) for who, share in path.shares.items()]
-    return table(f"The critical path: {len(path.steps):,} attempts in a row", [Column("routine"), Column("share", number=True)], rows)
+    return table(
+        f"The critical path: {len(path.steps):,} attempts in a row",
+        [Column("routine"), Column("share", number=True)],
+        rows,
+    )
 
 
 def _waits(accounts: Accounts) -> Markup:
