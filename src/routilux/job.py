@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,8 +16,6 @@ from routilux.tracking.counts import Counts
 from routilux.tracking.history import History
 from routilux.tracking.records import ExecutionRecord
 from routilux.waiting import Waiting, waiting
-
-logger = logging.getLogger("routilux")
 
 
 class Job:
@@ -117,11 +114,3 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.job_id} of {self.flow_id!r}: {self.status}>"
-
-
-def report_stranded(course: Course) -> None:
-    """Says once, in the log, what a completed job left waiting."""
-    machine = course.machine
-    if machine.end is None:
-        for text in stranded(machine.plan, machine.delivery).values():
-            logger.warning("Flow %r, job %s: %s.", course.origin.flow_id, course.origin.job_id, text)

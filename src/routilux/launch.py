@@ -18,7 +18,8 @@ from routilux.errors import EntryParamsError, FlowBusyError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Freed, Origin, Started
 from routilux.flow import FlowDefinition
-from routilux.job import Job, report_stranded
+from routilux.job import Job
+from routilux.journal import job_ended, job_started, reader_of
 from routilux.limits import Limits
 from routilux.loading import loaded
 from routilux.machine.compile import compile_plan
@@ -121,7 +122,9 @@ class Launch:
         bounds = settings.max_history_size, settings.history_ttl_seconds
         history = History(*bounds, self._clock.now, origin.epoch_offset_ns)
         tracker = self._tracker()
-        readers: list[Reader] = [history.absorb] if tracker is None else [history.absorb, tracker.absorb]
+        absorbers = (history.absorb, None if tracker is None else tracker.absorb, reader_of(origin))
+        readers: list[Reader] = [absorb for absorb in absorbers if absorb is not None]
+        job_started(origin)
         course = Course(machine, permits, origin, readers, moment)
         if tracker is not None:
             tracker.job_started(origin, moment, workers)
@@ -196,6 +199,6 @@ class Launch:
 
     def _finished(self, tracker: ExecutionTracker | None, workers: int, course: Course) -> None:
         self.under_way.pop(course.origin.job_id, None)
-        report_stranded(course)
+        job_ended(course)
         if tracker is not None and course.ended_at is not None:
             tracker.job_finished(course.origin, course.machine.status, course.started_at, course.ended_at, workers)

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 from cyclopts.types import ExistingDirectory, PositiveInt
 
+from routilux.cli.report import EXAMPLES_OF_REPORT, report
 from routilux.cli.target import TargetError, flow_at
 from routilux.demo.comparison import all_equal
 from routilux.demo.show import run_demo
@@ -48,6 +49,7 @@ def command_line() -> App:
     )
     app.command(demo, help_epilogue=EXAMPLES_OF_DEMO)
     app.command(graph, help_epilogue=EXAMPLES_OF_GRAPH)
+    app.command(report, help_epilogue=EXAMPLES_OF_REPORT)
     return app
 
 
