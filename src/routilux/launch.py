@@ -180,7 +180,7 @@ class Launch:
     def _on_engine(self, engine: Engine, planned: Planned, *, own: bool, streaming: bool) -> Prepared[EngineMode]:
         modes = planned.plan.modes
         crew = engine.crew
-        crew.equip(modes, engine)
+        crew.equip(modes, planned.plan.mode, engine)
         workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
         course, first, history = self.new_course(planned, workers, window, streaming=streaming)
         mode = EngineMode(course, self._invoker(course), self._clock, engine, own_engine=own)

@@ -70,6 +70,8 @@ class SequentialDriver:
         ready, settled, yielded, failed = machine.ready, machine.settled, machine.yielded, machine.failed
         popleft, posted, now, timers = ready.popleft, self._posted, self._clock.now, machine.timers.heap
         suspended, pulls = machine.suspended, self._invoker.pulls
+        if machine.admission.lanes:
+            pulls = {}  # what waits in lanes holds generators back, which only `take` sees
         ended = now()
         for _ in range(BATCH):
             if posted or (timers and timers[0][0] <= ended):

@@ -46,6 +46,19 @@ class Ledger:
             self.error_count += 1
             self.errors.append(failure)
 
+    def add_asked(self, activation: Activation, began: int, ended: int, worker: int, values: int) -> int:
+        """Writes down the values that a generator gave before its last answer, as if all had taken the same time.
+
+        Gives when the last answer began.
+        """
+        number, station, arguments, cause, fired, attempt, place = activation
+        share = (ended - began) // (values + 1)
+        for _ in range(values):
+            one = number, station, arguments, cause, fired, attempt, place
+            self.add(one, ActivationStatus.YIELDED, began, began + share, worker)
+            began = fired = began + share
+        return began
+
     def discard(self, activation: Activation, error: BaseException | None, began: int, ended: int, worker: int) -> None:
         """Writes down an attempt that ended after its job was stopped: nothing follows from it."""
         if error is None:
