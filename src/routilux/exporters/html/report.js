@@ -54,7 +54,7 @@
     for (let moment = Math.ceil(from / step) * step; moment <= until; moment += step) {
       const x = across(moment);
       svg.append(make("line", { x1: x, x2: x, y1: TOP - 6, y2: bottom + LEVELS + 18, class: "axis" }));
-      svg.append(make("text", { x, y: TOP - 11, class: "soft middle" }, moment ? duration(moment) : "0"));
+      if (x < width - 22) svg.append(make("text", { x, y: TOP - 11, class: "soft middle" }, moment ? duration(moment) : "0"));
     }
   }
 
