@@ -31,8 +31,9 @@ def needing(extra: str, purpose: str) -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
         raise MissingExtraError(
-            f"{purpose} needs the package {error.name!r}, which is not installed. "
+            f"{purpose} needs the package {package!r}, which is not installed. "
             f"Install it with: pip install 'routilux[{extra}]'"
         ) from error
 
