@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from routilux.course import Course
-from routilux.errors import UnfinishedJobError
+from routilux.errors import RecordingError, UnfinishedJobError
 from routilux.facts import Cancelled, Failure, JobStatus, Paused, Resumed
+from routilux.insight.trace import Trace
 from routilux.loading import loaded
 from routilux.machine.stranded import stranded
 from routilux.ports import Clock, Steering
+from routilux.recording import Recording
 from routilux.results import Results
 from routilux.tracking.counts import Counts
 from routilux.tracking.history import History
@@ -24,7 +26,9 @@ logger = logging.getLogger("routilux")
 class Job:
     """A running or finished job."""
 
-    def __init__(self, course: Course, steering: Steering, history: History, clock: Clock) -> None:
+    def __init__(
+        self, course: Course, steering: Steering, history: History, clock: Clock, recording: Recording | None = None
+    ) -> None:
         self.job_id = course.origin.job_id
         self.flow_id = course.origin.flow_id
         self.results = Results(course.machine.delivery.left)
@@ -33,6 +37,7 @@ class Job:
         self._steering = steering
         self._history = history
         self._clock = clock
+        self._recording = recording
 
     @property
     def status(self) -> JobStatus:
@@ -77,6 +82,16 @@ class Job:
         ended = self._course.ended_at
         return ((self._clock.now() if ended is None else ended) - self._course.started_at) / 1e9
 
+    @property
+    def trace(self) -> Trace:
+        """All that was recorded of the finished job; raises `RecordingError` if it was not recorded."""
+        return self._recorded().trace
+
+    @property
+    def unsendable(self) -> Mapping[str, str]:
+        """Of a recorded job, by routine: why it cannot run in another process."""
+        return self._recorded().unsendable
+
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until the job is over, at most `timeout` seconds; says whether it is."""
         return self._steering.wait(timeout)
@@ -114,6 +129,14 @@ class Job:
         """Of a finished job: the messages left in slots whose partners never came, in words."""
         machine = self._course.machine
         return list(stranded(machine.plan, machine.delivery).values()) if self.status.terminal else []
+
+    def _recorded(self) -> Recording:
+        if self._recording is None:
+            raise RecordingError(
+                f"Job {self.job_id} of flow {self.flow_id!r} was not recorded. Run it with flow.record(...), or with "
+                "recording=True."
+            )
+        return self._recording
 
     def __repr__(self) -> str:
         return f"<Job {self.job_id} of {self.flow_id!r}: {self.status}>"

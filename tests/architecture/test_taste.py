@@ -27,6 +27,7 @@ MAY_CATCH_EVERYTHING = {
     "drivers/runner.py",
     "drivers/far.py",
     "drivers/invoke.py",
+    "drivers/measuring.py",
     "drivers/sequential.py",
     "drivers/threads.py",
 }

@@ -118,9 +118,10 @@ class SequentialDriver:
     def _perform(self, activation: Activation) -> None:
         machine, clock = self._machine, self._clock
         began = clock.now()
-        emissions, error, more = self._invoker(activation, machine.fan_outs.yields_of(activation[0]))
+        emissions, error, more, measured = self._invoker(activation, machine.fan_outs.yields_of(activation[0]))
         ended = clock.now()
         machine.answered(activation[0], activation[5])
+        machine.ledger.measure(activation[0], activation[5], began, measured)
         if error is None:
             machine.emitted(activation, emissions, began, ended, more=more)
         elif isinstance(error, Exception):
