@@ -70,6 +70,13 @@ class Flow(FlowDefinition):
         prepared.mode.execute(prepared.first)
         return _answered(prepared)
 
+    def record(
+        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+    ) -> Job:
+        """As `execute`, and records the job, so that `job.trace` and `job.explain()` tell where its time went."""
+        settings["recording"] = True
+        return self.execute(entry, entry_params, **settings)
+
     async def execute_async(
         self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
     ) -> Job:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from routilux.advice.explanation import Explanation
 from routilux.course import Course
 from routilux.errors import RecordingError, UnfinishedJobError
 from routilux.facts import Cancelled, Failure, JobStatus, Paused, Resumed
@@ -83,14 +84,30 @@ class Job:
         return ((self._clock.now() if ended is None else ended) - self._course.started_at) / 1e9
 
     @property
-    def trace(self) -> Trace:
-        """All that was recorded of the finished job; raises `RecordingError` if it was not recorded."""
-        return self._recorded().trace
+    def recording(self) -> Recording:
+        """What was recorded of it; raises `RecordingError` if nothing was."""
+        if self._recording is None:
+            raise RecordingError(
+                f"Job {self.job_id} of flow {self.flow_id!r} was not recorded. Run it with flow.record(...), or with "
+                "recording=True."
+            )
+        return self._recording
 
     @property
-    def unsendable(self) -> Mapping[str, str]:
-        """Of a recorded job, by routine: why it cannot run in another process."""
-        return self._recorded().unsendable
+    def trace(self) -> Trace:
+        """The finished job as it was recorded, for `save_trace` and all that asks questions of a trace."""
+        return self.recording.trace
+
+    def explain(self) -> Explanation:
+        """Where the time of the finished job went, and what held it up; of one that was not recorded, what is known."""
+        if self._recording is not None:
+            explained: Explanation = loaded("routilux.advice.explanation", "explain")(self._recording.trace)
+            return explained
+        self._course.read()
+        total = sum(one.executions + one.retried + one.yielded for one in self._history.counts.values())
+        known = self._course, self._history.records, total, self._steering.workers
+        remembered: Explanation = loaded("routilux.advice.remembered", "explain_remembered")(*known)
+        return remembered
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until the job is over, at most `timeout` seconds; says whether it is."""
@@ -129,14 +146,6 @@ class Job:
         """Of a finished job: the messages left in slots whose partners never came, in words."""
         machine = self._course.machine
         return list(stranded(machine.plan, machine.delivery).values()) if self.status.terminal else []
-
-    def _recorded(self) -> Recording:
-        if self._recording is None:
-            raise RecordingError(
-                f"Job {self.job_id} of flow {self.flow_id!r} was not recorded. Run it with flow.record(...), or with "
-                "recording=True."
-            )
-        return self._recording
 
     def __repr__(self) -> str:
         return f"<Job {self.job_id} of {self.flow_id!r}: {self.status}>"
