@@ -12,7 +12,7 @@ from routilux.advice.placing import settings_of
 from routilux.advice.prospects import Prospects
 from routilux.advice.tuning import Recommendation, tune
 from routilux.engine import Engine
-from routilux.errors import RecordingError
+from routilux.errors import TrialError
 from routilux.facts import JobStatus
 from routilux.insight.configuration import Configuration
 from routilux.job import Job
@@ -69,7 +69,7 @@ class FlowTrials(Trials):
         job = prepared.job
         if job.status is not JobStatus.COMPLETED:
             cause = prepared.mode.course.machine.cause_of_end
-            raise RecordingError(
+            raise TrialError(
                 f"Flow {job.flow_id!r}: the job that was run to learn from it {job.status}, so nothing can be "
                 f"concluded: {type(cause).__name__}: {cause}"
             ) from cause

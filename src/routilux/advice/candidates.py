@@ -36,7 +36,7 @@ class Trials(ABC):
 
     @abstractmethod
     def record(self, settings: SettingArguments) -> Recorded:
-        """Records a job; raises `RecordingError` if it fails."""
+        """Records a job; raises `TrialError` if it fails."""
 
     @abstractmethod
     def candidate(self, configuration: Configuration) -> Candidate:

@@ -27,7 +27,7 @@ from routilux.insight.costs import Costs
 from routilux.insight.script import script_of
 from routilux.insight.split import splits_of
 from routilux.insight.trace import Trace
-from routilux.insight.what_if import best_modes
+from routilux.insight.what_if import TIE, best_modes
 from routilux.settings import SettingArguments, Settings
 from routilux.signals.foreign_load import TOO_MUCH
 
@@ -52,7 +52,7 @@ class Recommendation:
     before: Candidate
     """As it is."""
     after: Candidate
-    """The fastest of what was tried; that as it is, if nothing is gained."""
+    """The fastest of what was tried, or of equals that with the fewest workers; that as it is, if nothing is gained."""
     foreign_load: float | None
     hints: tuple[str, ...]
     """What no setting can do."""
@@ -172,9 +172,11 @@ def _placed(trials: Trials, recorded: Recorded, costs: Costs) -> dict[str, Candi
 def _fastest(before: Candidate, tried: list[Candidate], prospects: Prospects) -> Candidate:
     """What took least time when it was tried, if the gain is worth it."""
     took = {str(one.configuration): prospects.measured_of(one.configuration) or float("inf") for one in tried}
-    best = min(tried, key=lambda one: took[str(one.configuration)])
-    gain = 1 - took[str(best.configuration)] / took[str(before.configuration)]
-    return best if gain >= WORTH_IT else before
+    least = min(took.values())
+    if 1 - least / took[str(before.configuration)] < WORTH_IT:
+        return before
+    ties = [one for one in tried if took[str(one.configuration)] <= least * (1 + TIE)]
+    return min(ties, key=lambda one: one.configuration.total_workers)
 
 
 def _unsendable(recorded: Recorded, *, allow_processes: bool) -> list[str]:

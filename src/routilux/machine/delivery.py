@@ -238,7 +238,7 @@ class Delivery:
 
     def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:
         if self.contributors is not None:
-            self._note({message.cause for message in firing.consumed})
+            _note(self.contributors, self.fired + 1, {message.cause for message in firing.consumed})
         places = [message.place for message in firing.consumed if message.place is not None]
         if not places or isinstance(station.rule, Collect):
             self.fire(station, firing.arguments, cause, self.root, moment)
@@ -272,13 +272,8 @@ class Delivery:
             items.sort(key=lambda item: item[:2])
         cause = max((item[3] for item in items), default=scope.number)
         if self.contributors is not None:
-            self._note({item[3] for item in items})
+            _note(self.contributors, self.fired + 1, {item[3] for item in items})
         self.fire(station, ([item[2] for item in items],), cause, scope.outer, moment)
-
-    def _note(self, causes: set[int]) -> None:
-        """Writes down what the activation comes from that fires next."""
-        if self.contributors is not None and len(causes) > 1:
-            self.contributors[self.fired + 1] = tuple(sorted(causes - {0}))
 
     def _stuck_scopes(self) -> list[Scope]:
         """The open scopes in which nothing is live but messages whose partners did not come."""
@@ -291,6 +286,12 @@ class Delivery:
                         found[scope] = None
                     scope = scope.outer[0]
         return list(found)
+
+
+def _note(contributors: dict[int, tuple[int, ...]], number: int, causes: set[int]) -> None:
+    """Writes down what an activation comes from, where that is more than its last cause."""
+    if len(causes) > 1:
+        contributors[number] = tuple(sorted(causes - {0}))
 
 
 def _mixed(station: Station) -> Exception:
