@@ -75,7 +75,7 @@ $(VENV)/.python-$(VERSION):
 	touch $@
 
 $(VENV)/.cli: $(VENV)/.python-$(VERSION) pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,dask]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.python-$(VERSION) pyproject.toml

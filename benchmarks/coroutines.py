@@ -30,7 +30,9 @@ def pausing(scale: float, repetitions: int) -> list[Figure]:
     """10,000 activations that wait at once, against one `gather` of the same coroutines."""
     n = max(100, int(10_000 * scale))
     flow = Flow("pausing", execution_mode=MODE, max_workers=n)
-    flow.chain(spread, routine(pause), count)
+    flow.add_routine(spread, "spread", inline=True)
+    flow.add_routine(count, "count", inline=True)
+    flow.chain("spread", routine(pause), "count")
 
     async def execute() -> int:
         job = await flow.execute_async("spread", {"n": n})
@@ -47,10 +49,20 @@ def pausing(scale: float, repetitions: int) -> list[Figure]:
 
 
 def chain(scale: float, repetitions: int) -> list[Figure]:
-    """A chain of 100 coroutines, against the least that an engine could do for them."""
+    """A chain of 100 coroutines, against the least that an engine could do for them: many items, and many jobs."""
     jobs, flow = max(10, int(100 * scale)), Flow("chain", execution_mode=MODE)
     flow.chain(*[flow.add_routine(no_op, f"step_{number}") for number in range(CHAIN)])
     past_all_records(flow)
+    fed = Flow("fed", execution_mode=MODE)
+    fed.add_routine(spread, "spread", inline=True)
+    fed.chain("spread", *[fed.add_routine(no_op, f"step_{number}") for number in range(CHAIN)])
+    items = max(20, int(1000 * scale))
+
+    async def feed() -> int:
+        job = await fed.execute_async("spread", {"n": items})
+        assert job.status == "completed"
+        assert sorted(job.results[f"step_{CHAIN - 1}"]) == list(range(items))
+        return items * CHAIN
 
     async def execute() -> int:
         completed, job = 0, None
@@ -63,8 +75,14 @@ def chain(scale: float, repetitions: int) -> list[Figure]:
         assert len(job.history) == CHAIN
         return jobs * CHAIN
 
-    measure = "asyncio: chain of 100 no-op coroutines against the floor, tracker on"
-    return [ratio(measure, 2.0, lambda: asyncio.run(execute()), lambda: asyncio.run(floor(jobs)), repetitions)]
+    def least() -> int:
+        return asyncio.run(floor(jobs))
+
+    measure = "asyncio: chain of 100 no-op coroutines against the floor"
+    return [
+        ratio(f"{measure}, {items:,} items in one job", 2.0, lambda: asyncio.run(feed()), least, repetitions),
+        ratio(f"{measure}, a job for each", None, lambda: asyncio.run(execute()), least, repetitions),
+    ]
 
 
 async def floor(jobs: int) -> int:

@@ -103,8 +103,11 @@ async def run(mode: EngineMode, first: Started) -> None:
 
 
 async def close(engine: Engine | None) -> None:
-    """Ends the workers of an engine without keeping the event loop."""
+    """Ends the workers of an engine without keeping the event loop, once what was cancelled on it has ended."""
     if engine is not None:
+        tasks = [task for task in engine.crew.tasks if task is not asyncio.current_task()]
+        if tasks:
+            await asyncio.wait(tasks, timeout=INTERRUPT_GRACE)
         if engine.crew.only_coroutines:
             engine.close()
         else:

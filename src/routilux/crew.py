@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
 from routilux.drivers.port import Driver, LocalHost
@@ -11,11 +11,6 @@ from routilux.execution_mode import ExecutionMode
 from routilux.loading import loaded
 from routilux.ports import Clock
 from routilux.settings import Settings
-
-LOADED: Mapping[ExecutionMode, str] = {
-    ExecutionMode.MULTIPROCESSING: "routilux.drivers.processes.driver",
-    ExecutionMode.DISTRIBUTED: "routilux.drivers.cluster.driver",
-}
 
 
 class Crew:
@@ -29,11 +24,14 @@ class Crew:
         self._loop = loop
         self._drivers: dict[ExecutionMode, Driver] = {}
 
-    def equip(self, modes: Iterable[ExecutionMode], host: LocalHost) -> None:
-        """Sees to it that there is a driver for each of these modes, which reports to `host`; starts no worker."""
+    def equip(self, modes: Iterable[ExecutionMode], home: ExecutionMode, host: LocalHost) -> None:
+        """Sees to it that there is a driver for each of the modes of a job whose own is `home`; starts no worker.
+
+        The drivers report to `host`.
+        """
         for mode in modes:
             if mode not in self._drivers:
-                self._drivers[mode] = self._new_driver(mode, host)
+                self._drivers[mode] = self._new_driver(mode, self._settings.workers_of(mode, home), host)
 
     def workers(self, mode: ExecutionMode) -> int:
         """How many handlers run at once in a mode."""
@@ -47,6 +45,11 @@ class Crew:
     def loops(self) -> set[int]:
         """The threads whose event loops handlers run on."""
         return {driver.ident for driver in self if driver.ident is not None}
+
+    @property
+    def tasks(self) -> list[Any]:
+        """What is still under way on event loops."""
+        return [task for driver in self for task in driver.tasks]
 
     @property
     def only_coroutines(self) -> bool:
@@ -67,19 +70,22 @@ class Crew:
     def __len__(self) -> int:
         return len(self._drivers)
 
-    def _new_driver(self, mode: ExecutionMode, host: LocalHost) -> Driver:
-        workers = self._settings.workers_of(mode)
+    def _new_driver(self, mode: ExecutionMode, workers: int | None, host: LocalHost) -> Driver:
+        driver: Driver
         match mode:
             case ExecutionMode.SEQUENTIAL:
-                return ThreadDriver(host, self._clock, 1, f"{self._name}-sequential", mode)
+                driver = ThreadDriver(host, self._clock, 1, f"{self._name}-sequential", mode)
             case ExecutionMode.CONCURRENT:
-                return ThreadDriver(host, self._clock, workers, self._name)
-        driver: Driver
-        if mode is ExecutionMode.ASYNCIO:
-            new_driver = loaded("routilux.drivers.coroutines", "AsyncioDriver")
-            driver = new_driver(host, self._clock, workers, self._name, self._loop)
-        else:
-            driver = loaded(LOADED[mode], "new_driver")(host, self._clock, self._settings, self._name)
+                driver = ThreadDriver(host, self._clock, workers, self._name)
+            case ExecutionMode.ASYNCIO:
+                new_driver = loaded("routilux.drivers.coroutines", "AsyncioDriver")
+                driver = new_driver(host, self._clock, workers, self._name, self._loop)
+            case ExecutionMode.MULTIPROCESSING:
+                new_driver = loaded("routilux.drivers.processes.driver", "ProcessDriver")
+                driver = new_driver(host, self._clock, workers, self._name)
+            case ExecutionMode.DISTRIBUTED:
+                new_driver = loaded("routilux.drivers.cluster.driver", "new_driver")
+                driver = new_driver(host, self._clock, self._settings, workers, self._name)
         return driver
 
 

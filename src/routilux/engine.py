@@ -79,14 +79,12 @@ class Engine(LocalHost):
         self.inbox.append((seat, _settled(activation, value, began, ended, worker), driver))
         return self._drain(driver)
 
-    def keep(self, seat: Seat, wake: Callable[[], None]) -> bool:
-        if not self.kept:
-            if not self.crew.only_coroutines or not self._turn.acquire(False):
-                return False
+    def keep(self, wake: Callable[[], None]) -> bool:
+        if not self.kept and self.crew.only_coroutines and self._turn.acquire(False):
             self._wake, self.kept = wake, True
             if self.inbox:
                 wake()
-        return not (seat.course.machine.streaming or seat.course.machine.paused)
+        return self.kept
 
     def look_at_all(self) -> None:
         for seat in self._jobs.seats:
@@ -101,7 +99,7 @@ class Engine(LocalHost):
             or machine.paused
             or (due is not None and (seat.alarm is None or due < seat.alarm))
             or (bool(machine.suspended) and len(machine.ready) < machine.window)
-            or (driver.free <= 0 and len(self._jobs.seats) > 1)
+            or (len(self._jobs.seats) > 1 and driver.free <= 0)
         )
 
     def let_go(self, driver: LocalDriver, seat: Seat) -> Following:
@@ -219,7 +217,7 @@ class Engine(LocalHost):
             apply(seat.course.machine, fact)
             if isinstance(fact, Rang):
                 seat.alarm = None
-            if seat.course.machine.given_up:
+            if seat.course.machine.given_up or seat.course.machine.unwanted:
                 self._jobs.stop(seat)
         return changed
 

@@ -165,16 +165,14 @@ Emissions: TypeAlias = Sequence[tuple[str, Any]]
 """What an attempt emitted: events and values, in order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """The job begins: the first message of each slot of its entry."""
 
     moment: int
     messages: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """A driver had room and took what the machine gave it to run."""
 
     moment: int
@@ -203,45 +201,40 @@ class Settled(NamedTuple):
     more: bool = False
     frames: tuple[Frame, ...] = ()
     """The levels of the error's traceback, where it comes from another process and has none of its own."""
-    yields: int = 1
-    """With `more`: how many values the generator gave."""
+    asked: int = 1
+    """How often a generator was asked for a value, the last time in vain unless there is `more`."""
     stopped: bool = False
     """Whether it was ended, or never begun, because nobody wanted its outcome any more."""
     measured: Measured | None = None
     """What was measured of it, where its job is recorded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rang:
+class Rang(NamedTuple):
     """The moment came for which the machine wanted to be woken."""
 
     moment: int
 
 
-@dataclass(frozen=True, slots=True)
-class Paused:
+class Paused(NamedTuple):
     """Somebody asked that nothing more starts for now."""
 
     moment: int
 
 
-@dataclass(frozen=True, slots=True)
-class Resumed:
+class Resumed(NamedTuple):
     """Somebody took the pause back."""
 
     moment: int
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(NamedTuple):
     """Somebody asked that the job ends."""
 
     moment: int
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Freed:
+class Freed(NamedTuple):
     """A limit that the job waits for was given back, by another job or another routine."""
 
     moment: int

@@ -7,9 +7,8 @@ alone is refused when it is added; what only the whole shows is refused by `chec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, TypeAlias, Unpack, overload
+from typing import Any, NamedTuple, TypeAlias, Unpack, overload
 
 from routilux import hints
 from routilux.errors import (
@@ -17,6 +16,7 @@ from routilux.errors import (
     DefinitionError,
     DuplicateRoutineError,
     FlowBusyError,
+    SettingError,
     UnknownPortError,
     UnknownRoutineError,
     nearest,
@@ -32,8 +32,7 @@ RoutineLike: TypeAlias = Routine | type[Routine] | Callable[..., Any]
 Field: TypeAlias = str | int
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """An arrow from an event to a slot; with `field` it carries only that part of what is emitted."""
 
     source: str
@@ -47,8 +46,7 @@ class Connection:
         return f"{self.source}.{self.event}{field} -> {self.target}.{self.slot}"
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(NamedTuple):
     """A routine in a flow: the definition and the options that hold for it here."""
 
     id: str
@@ -62,6 +60,8 @@ class FlowDefinition:
     def __init__(self, flow_id: str, limits: Mapping[str, int | str] | None = None) -> None:
         if not isinstance(flow_id, str) or not flow_id:
             raise DefinitionError(f"flow_id must be a text that is not empty, not {flow_id!r}.")
+        if limits is not None and not isinstance(limits, Mapping):
+            raise SettingError(f"limits must be a mapping from names to numbers or rates, not {limits!r}.")
         self.flow_id = flow_id
         self.limits: Mapping[str, int | str] = dict(limits or {})
         """What routines may share: by name how many at once, or a rate as "10/s"."""

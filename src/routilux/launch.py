@@ -194,7 +194,7 @@ class Launch:
     def _on_engine(self, engine: Engine, planned: Planned, *, own: bool, streaming: bool) -> Prepared[EngineMode]:
         modes = planned.plan.modes
         crew = engine.crew
-        crew.equip(modes, engine)
+        crew.equip(modes, planned.plan.mode, engine)
         workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
         recorder = self._new_recorder(planned)
         course, first, history = self.new_course(planned, workers, window, streaming=streaming, recorder=recorder)

@@ -7,6 +7,7 @@ dictionary look-ups, and never while anything else is called.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,24 +27,26 @@ class _Count:
 
 
 class _Pace:
-    """A limit on how often it may be taken: the generic cell rate algorithm, in whole nanoseconds.
+    """A limit on how often it may be taken: never more than so many in a period, wherever that begins.
 
-    `due` is when the bucket would be empty again if nobody took more; it may lie ahead by a whole period.
+    So it remembers when the last of them were taken. A bucket that fills up would need less memory, but lets twice as
+    many through in the period after a rest, which those who set such limits on others do not forgive.
     """
 
-    __slots__ = ("_interval", "_period", "due")
+    __slots__ = ("_count", "_period", "_taken")
 
     def __init__(self, rate: Rate) -> None:
-        self._interval = rate.period_ns // rate.count
+        self._count = rate.count
         self._period = rate.period_ns
-        self.due = 0
+        self._taken: deque[int] = deque(maxlen=rate.count)
 
     def wait_until(self, moment: int) -> int:
         """When one may be taken: `moment` or later."""
-        return max(moment, self.due + self._interval - self._period)
+        return max(moment, self._taken[0] + self._period) if len(self._taken) == self._count else moment
 
     def take(self, moment: int) -> None:
-        self.due = max(self.due, moment) + self._interval
+        """One is taken; threads may come with moments that are a little out of order."""
+        self._taken.append(max(moment, self._taken[-1]) if self._taken else moment)
 
 
 @dataclass(slots=True, eq=False)

@@ -186,8 +186,8 @@ class EngineMode(Mode):
         self._engine.look_again(self._seat)
 
     def end_stream(self) -> None:
+        self._close_later(keep_program=False)
         if not self.course.finished.is_set():
-            self._close_later(keep_program=False)
             self.cancel(ABANDONED)
 
     def post(self, fact: Fact) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TypedDict
 
@@ -79,7 +79,8 @@ class Options:
             object.__setattr__(self, "execution_mode", mode_named(self.execution_mode))
         if not isinstance(self.inline, bool):
             raise SettingError(f"inline must be True or False, not {self.inline!r}.")
-        names = (self.limits,) if isinstance(self.limits, str) else tuple(self.limits)
+        several = isinstance(self.limits, Iterable) and not isinstance(self.limits, str)
+        names = tuple(self.limits) if several else (self.limits,)
         if not all(isinstance(name, str) and name for name in names):
             raise SettingError(f"limits must be a limit's name or a list of names, not {self.limits!r}.")
         object.__setattr__(self, "limits", tuple(dict.fromkeys(names)))

@@ -13,7 +13,7 @@ _UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 8
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many in so many nanoseconds, all of which may come at once after a rest."""
+    """So many in so many nanoseconds, wherever those begin; they may come all at once."""
 
     count: int
     period_ns: int

@@ -59,11 +59,15 @@ class Rotation:
             while turns and driver.free > 0:
                 seat = turns.popleft()
                 machine = seat.course.machine
-                if seat.elastic:
+                if seat.elastic and seat.sized_at != moment:
                     machine.window = machine.settings.max_pending or self._crew.window(machine.plan.modes)
+                    seat.sized_at = moment
                 activation = machine.take(moment, driver.mode)
                 if activation is None:
                     seat.queued.discard(driver.mode)
+                    if machine.admission.kept and not machine.running:
+                        self._tell((seat, 0, None))
+                    machine.admission.kept = False
                     continue
                 turns.append(seat)
                 if driver is keep and kept is None:
@@ -74,8 +78,14 @@ class Rotation:
         return kept
 
     def stop(self, seat: Seat) -> None:
-        """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped."""
+        """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped.
+
+        Those that are only not wanted any more may look at `ctx.cancelled`.
+        """
         machine, moment = seat.course.machine, self._clock.now()
+        while machine.unwanted:
+            activation = machine.unwanted.pop()
+            self._crew[activation[1].mode].warn(seat, activation)
         while machine.given_up:
             activation = machine.given_up.pop()
             driver = self._crew[activation[1].mode]

@@ -94,11 +94,11 @@ class Settings:
         if self.cluster is not None and self.executor is not None:
             raise SettingError("cluster and executor both say where distributed mode runs: give one of them.")
 
-    def workers_of(self, mode: ExecutionMode) -> int | None:
-        """How many workers a mode was given, if it was."""
+    def workers_of(self, mode: ExecutionMode, home: ExecutionMode) -> int | None:
+        """How many workers a mode was given, if it was, in a job whose own mode is `home` (a number is for that)."""
         if isinstance(self.max_workers, Mapping):
             return self.max_workers.get(mode.value)
-        return self.max_workers if mode is self.execution_mode else None
+        return self.max_workers if mode is home else None
 
     @classmethod
     def of(cls, arguments: SettingArguments) -> Settings:

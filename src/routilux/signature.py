@@ -8,8 +8,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from routilux.context import Context
 from routilux.errors import SignatureError
@@ -20,8 +19,7 @@ REQUIRED: Any = inspect.Parameter.empty
 """Stands for the default of a parameter that has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parameter:
+class Parameter(NamedTuple):
     """One parameter that a message can be handed to."""
 
     name: str
@@ -35,8 +33,7 @@ class Parameter:
         return self.default is REQUIRED
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """A handler, read."""
 
     handler: Callable[..., Any]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from routilux.firing import AllSlots, FiringRule
 from routilux.hints import Annotation
@@ -15,8 +15,7 @@ ERROR = "error"
 """The event, which every routine has, on which failures leave under Continue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """An input port: where messages wait until a handler takes them."""
 
     name: str
@@ -27,16 +26,14 @@ class Slot:
     """Whether the last message stays, is read by many firings, and causes none itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """An output port: a name under which a handler emits."""
 
     name: str
     annotation: Annotation = None
 
 
-@dataclass(frozen=True, slots=True)
-class Handler:
+class Handler(NamedTuple):
     """The user's function behind a routine, with the slots it listens on and its firing rule."""
 
     signature: Signature

@@ -35,6 +35,10 @@ def waiting(machine: Machine, moment: int, workers: Callable[[ExecutionMode], in
         here = Counter(activation[1].routine_id for activation in list(queue.ready))
         ready += here
         found += [Waiting(one, _why_ready_waits(machine, one, workers(mode)), count) for one, count in here.items()]
+    for routine_id, lane in machine.admission.lanes.items():
+        if lane.waiting:
+            ready[routine_id] += len(lane.waiting)
+            found.append(Waiting(routine_id, lane.reason(), len(lane.waiting)))
     for queue in machine.queues.values():
         for _, activation in list(queue.suspended):
             why = "the job is paused" if machine.paused else _why_held_back(machine, ready)
@@ -42,9 +46,6 @@ def waiting(machine: Machine, moment: int, workers: Callable[[ExecutionMode], in
     for due, activation in machine.timers.pending_retries():
         seconds = max(0, due - moment) / 1e9
         found.append(Waiting(activation[1].routine_id, f"attempt {activation[5]} is due in {seconds:.1f} s"))
-    for routine_id, lane in machine.admission.lanes.items():
-        if lane.waiting:
-            found.append(Waiting(routine_id, lane.reason(), len(lane.waiting)))
     for gate in machine.delivery.gates:
         count = sum(gate.parked().values())
         if count:

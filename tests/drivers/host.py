@@ -89,6 +89,7 @@ class Collector(Host):
             stopping = self.driver.stop(self.seat(station, job_id), activation)
             if stopping in (Stopping.NEVER_STARTED, Stopping.STOPPED):
                 self._ended += 1
+                self._fill()
             return stopping
 
     def wait(self) -> None:

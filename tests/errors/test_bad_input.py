@@ -68,7 +68,12 @@ def failing(handler, params=None, *, mode="sequential", **settings):
         ("timeout", "soon", "timeout must be a finite number"),
         ("max_activations", 0, "max_activations must be a whole number from 1"),
         ("max_parked", 2.5, "max_parked must be a whole number"),
+        ("max_workers", {"threads": 3}, "no mode 'threads'"),
+        ("max_workers", {"concurrent": 0}, "max_workers of concurrent must be a whole number from 1, or None, not 0"),
+        ("max_pending", 0, "max_pending must be a whole number from 1, or None, not 0"),
+        ("max_pending", "10", "max_pending must be a whole number from 1"),
         ("strict", "yes", "strict must be True or False"),
+        ("insecure_cluster", 1, "insecure_cluster must be True or False, not 1"),
         ("max_wokers", 3, "no setting 'max_wokers'. Did you mean 'max_workers'"),
     ],
 )
@@ -101,6 +106,23 @@ def test_a_setting_that_means_nothing_is_refused_by_flow_and_execute(setting, va
         ({"timeout": 0}, "timeout must be more than 0"),
         ({"timeout": -2}, "timeout must be a finite number"),
         ({"max_concurrency": 0}, "max_concurrency must be a whole number from 1"),
+        ({"max_concurrency": -1}, "max_concurrency must be a whole number from 1, or None, not -1"),
+        ({"max_concurrency": True}, "max_concurrency must be a whole number from 1, or None, not True"),
+        ({"max_concurrency": "2"}, "max_concurrency must be a whole number from 1, or None, not '2'"),
+        ({"limits": ""}, "limits must be a limit's name or a list of names, not ''"),
+        ({"limits": ["db", 3]}, r"limits must be a limit's name or a list of names, not \['db', 3\]"),
+        ({"limits": 3}, "limits must be a limit's name or a list of names, not 3"),
+        ({"limits": None}, "limits must be a limit's name or a list of names, not None"),
+        ({"rate_limit": "10"}, 'rate_limit must be written like "10/s", "100/min" or "5000/h", not \'10\''),
+        ({"rate_limit": "fast"}, "rate_limit must be written like .*, not 'fast'"),
+        ({"rate_limit": "0/s"}, "rate_limit must be written like .*, not '0/s'"),
+        ({"rate_limit": 10}, "rate_limit must be written like .*, not 10"),
+        ({"crash_retries": -1}, "crash_retries must be a whole number from 0, not -1"),
+        ({"crash_retries": None}, "crash_retries must be a whole number from 0, not None"),
+        ({"crash_retries": True}, "crash_retries must be a whole number from 0, not True"),
+        ({"inline": "yes"}, "inline must be True or False, not 'yes'"),
+        ({"execution_mode": "threads"}, "no mode 'threads'"),
+        ({"execution_mode": "multiprocesing"}, "Did you mean 'multiprocessing'"),
         ({"keeps_state": "no"}, "keeps_state must be True, False or None"),
         ({"time_out": 3}, "no option 'time_out'. Did you mean 'timeout'"),
     ],
@@ -108,6 +130,36 @@ def test_a_setting_that_means_nothing_is_refused_by_flow_and_execute(setting, va
 def test_an_option_that_means_nothing_is_refused(options, said):
     with pytest.raises(SettingError, match=said):
         routine(**options)(lambda x: x)
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({"db": 0}, "limits: 'db' must be a number from 1, or a rate as \"10/s\", not 0"),
+        ({"db": -2}, "limits: 'db' must be a number from 1, .* not -2"),
+        ({"db": 1.5}, "not 1.5"),
+        ({"db": True}, "not True"),
+        ({"db": None}, "not None"),
+        ({"db": "fast"}, "limits: 'db' must be written like \"10/s\", .* not 'fast'"),
+        ({"db": "10"}, "limits: 'db' must be written like .* not '10'"),
+        ({"": 1}, "the name of a limit must be a text that is not empty, not ''"),
+        ({3: 1}, "the name of a limit must be a text that is not empty, not 3"),
+        (["db"], r"limits must be a mapping from names to .*, not \['db'\]"),
+        (3, "limits must be a mapping from names to .*, not 3"),
+    ],
+)
+def test_a_limit_that_means_nothing_is_refused_by_the_flow(limits, said):
+    with pytest.raises(SettingError, match=said):
+        Flow("test", limits=limits)
+
+
+def test_a_limit_that_the_flow_does_not_have_is_named_with_the_nearest():
+    for limits, said in (({"database": 1}, "Did you mean 'database'?"), ({}, "There are none.")):
+        flow = Flow("test", limits=limits)
+        flow.add_routine(numbers, "read", limits="databse")
+        with pytest.raises(DefinitionError, match="Flow 'test', routine 'read': the flow has no limit 'databse'") as it:
+            flow.execute("read", {"n": 1})
+        assert said in str(it.value)
 
 
 def test_what_follows_the_last_retry_is_no_retry():

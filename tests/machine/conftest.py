@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from routilux.checks import entry_receiver
-from routilux.facts import Cancelled, Origin, Paused, Rang, Resumed, Settled, Started, Taken
+from routilux.facts import Cancelled, Freed, Origin, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.flow import FlowDefinition
 from routilux.limits import Limits
 from routilux.machine.compile import compile_plan
@@ -24,18 +24,32 @@ SECOND = 1_000_000_000
 class Play:
     """One job; time stands still but for what a test says, in seconds."""
 
-    def __init__(self, flow, entry, params=None, *, window=8, streaming=False, **settings):
+    def __init__(self, flow, entry, params=None, *, window=8, streaming=False, limits=None, job_id="job", **settings):
+        """`limits`: those that it shares with other jobs."""
         messages = entry_receiver(flow, entry, params or {})(params or {})
         plan = compile_plan(flow, entry, messages)
-        permits = Limits(flow.limits).of_job("job")
+        limits = limits or Limits(flow.limits)
+        for name, rate in plan.rates.items():
+            limits.add_rate(name, rate)
+        permits = limits.of_job(job_id)
         self.machine = Machine(
-            plan, Settings.of(settings), Origin("job", "flow", 0), window, permits, streaming=streaming
+            plan, Settings.of(settings), Origin(job_id, "flow", 0), window, permits, streaming=streaming
         )
         self.moment = 0
+        self._freed = []
+        """As often as it was told that a limit it waits for was given back, and has not heeded it."""
+        permits.when_freed(lambda: self._freed.append(True))
         self.post(Started(0, messages))
 
     def post(self, fact):
+        self._heed()
         apply(self.machine, fact)
+        self._heed()
+
+    def _heed(self):
+        while self._freed:
+            self._freed.pop()
+            apply(self.machine, Freed(self.moment))
 
     def take(self):
         """A worker takes what is next: its routine and arguments, or nothing."""

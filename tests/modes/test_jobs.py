@@ -336,6 +336,16 @@ def _wait_for_threads() -> None:
 
 
 @BOTH
+def test_a_stream_whose_job_is_over_before_all_is_read_leaves_nothing(mode):
+    with chain(numbers, same, mode=mode).stream("numbers", {"n": 3}) as stream:
+        assert next(stream) == 0
+        if mode == "concurrent":
+            assert stream.job.wait(PATIENCE)
+    assert stream.job.status.terminal
+    assert ours() == []
+
+
+@BOTH
 def test_closing_a_generator_that_raises_is_an_error_of_the_job(mode):
     @routine
     def stubborn():

@@ -58,7 +58,7 @@ def configuration_of(settings: Settings) -> Configuration:
     """What a flow runs on with these settings; raises `SettingError` for a mode that there is no model of."""
     mode = ExecutionMode(settings.execution_mode)
     modes = {routine_id: ExecutionMode(one) for routine_id, one in settings.placement.items()}
-    workers = {one: settings.workers_of(one) or default_workers(one) for one in (mode, *modes.values())}
+    workers = {one: settings.workers_of(one, mode) or default_workers(one) for one in (mode, *modes.values())}
     return Configuration(mode, workers, modes)
 
 

@@ -78,7 +78,7 @@ def demo(
     limit
         Examine no more than so many files.
     workers
-        The number of threads of concurrent mode.
+        How many handlers run at once in the modes that have workers.
     """
     return 0 if all_equal(run_demo(directory, modes=mode, limit=limit, max_workers=workers)) else 1
 

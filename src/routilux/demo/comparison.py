@@ -10,6 +10,7 @@ from pathlib import Path
 from routilux.api import Flow
 from routilux.demo.measures import Broken, Module, Survey
 from routilux.execution_mode import ExecutionMode
+from routilux.loading import is_installed
 from routilux.tracking.tracker import ExecutionTracker
 
 
@@ -56,6 +57,11 @@ def all_equal(runs: Sequence[Run]) -> bool:
 
 
 def modes_of(names: Iterable[ExecutionMode]) -> tuple[ExecutionMode, ...]:
-    """The modes asked for, each once, in their usual order; all if none is."""
-    chosen = frozenset(names)
-    return tuple(mode for mode in ExecutionMode if mode in chosen or not chosen)
+    """The modes asked for, each once, in their usual order; if none is, all for which everything is installed."""
+    chosen = frozenset(names) or {mode for mode in ExecutionMode if is_possible(mode)}
+    return tuple(mode for mode in ExecutionMode if mode in chosen)
+
+
+def is_possible(mode: ExecutionMode) -> bool:
+    """Whether what a mode needs is installed."""
+    return mode is not ExecutionMode.DISTRIBUTED or any(map(is_installed, ("distributed", "ray")))

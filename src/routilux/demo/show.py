@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from routilux.demo import source
-from routilux.demo.comparison import Run, all_equal, modes_of, run_in
+from routilux.demo.comparison import Run, all_equal, is_possible, modes_of, run_in
 from routilux.demo.examination import build_flow
 from routilux.demo.measures import Survey
 from routilux.execution_mode import ExecutionMode
@@ -32,13 +32,15 @@ def run_demo(
 ) -> list[Run]:
     """Examines a directory (the standard library if none is given) once in each mode, and prints what came of it.
 
-    `modes` empty means all that exist; `max_workers` is for those that have workers.
+    `modes` empty means all for which everything is installed; `max_workers` is for those that have workers.
     """
     directory = source.standard_library() if directory is None else directory
     console = Console(markup=False, highlight=False, emoji=False) if console is None else console
     chosen = modes_of(modes)
     total = _count(directory, limit)
     console.print(f"Examining {total:,} Python files below {_printable(str(directory))}\n", soft_wrap=True)
+    if not is_possible(ExecutionMode.DISTRIBUTED):
+        console.print("Without distributed mode, which needs: pip install 'routilux[dask]'\n")
     flow = build_flow(max_workers=max_workers)
     runs = []
     with flow:

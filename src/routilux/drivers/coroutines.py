@@ -9,12 +9,12 @@ import asyncio
 import logging
 import threading
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from routilux.drivers.loop_thread import LoopThread
 from routilux.drivers.port import Abilities, LocalHost, Seat, Stopping
 from routilux.drivers.runner import LoopDriver, Runner
-from routilux.drivers.steps import Steps
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
@@ -51,12 +51,18 @@ class AsyncioDriver(LoopDriver):
         self._starting: deque[tuple[Seat, Activation]] = deque()
         self._unwanted: deque[Activation] = deque()
         self.runners: set[Runner] = set()
-        self._relieving = False
+        self._closing: set[asyncio.Future[None]] = set()
+        """Async generators of jobs that are over."""
+        self.relieved = False
         """Whether somebody will see to what is ready as soon as the runner that is at it waits."""
 
     @property
     def free(self) -> int:
         return self.workers - self.busy
+
+    @property
+    def tasks(self) -> Sequence[asyncio.Future[None]]:
+        return [*(runner.task for runner in self.runners if runner.task is not None), *self._closing]
 
     def start(self, seat: Seat, activation: Activation, skip: int = 0) -> None:
         self.busy += 1
@@ -81,7 +87,7 @@ class AsyncioDriver(LoopDriver):
 
     def forget(self, seat: Seat) -> None:
         for generator in seat.invoker.take_async_generators():
-            self._there().call_soon_threadsafe(_close_soon, generator)
+            self._there().call_soon_threadsafe(self._close_soon, generator)
 
     def close(self, *, wait: bool = True) -> None:
         if self._own is not None:
@@ -102,8 +108,7 @@ class AsyncioDriver(LoopDriver):
         """On the loop: gives an attempt a task."""
         runner = Runner(self, self._host, self._clock, seat, activation)
         self.runners.add(runner)
-        steps = Steps(runner.run(), runner, self._clock)
-        runner.task = self._there().create_task(steps, context=seat.context.copy())
+        runner.task = self._there().create_task(runner, context=seat.context.copy())
 
     def _spawn_all(self) -> None:
         """On the loop: gives each attempt that was started elsewhere a task."""
@@ -123,19 +128,19 @@ class AsyncioDriver(LoopDriver):
 
     def relieve(self) -> None:
         """On the loop, by a runner that may be about to wait: what is ready is started as soon as it does."""
-        if not self._relieving:
-            self._relieving = True
-            self._there().call_soon(self._start_rest)
+        self.relieved = True
+        self._there().call_soon(self._start_rest)
+
+    def _close_soon(self, generator: Any) -> None:
+        """On the loop: closes an async generator; what that raises is logged, since its job is over."""
+        task = asyncio.ensure_future(generator.aclose())
+        task.add_done_callback(_say)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     def _start_rest(self) -> None:
-        self._relieving = False
+        self.relieved = False
         self._host.look_at_all()
-
-
-def _close_soon(generator: Any) -> None:
-    """On the loop: closes an async generator; what that raises is logged, since its job is over."""
-    task = asyncio.ensure_future(generator.aclose())
-    task.add_done_callback(_say)
 
 
 def _say(task: asyncio.Future[None]) -> None:

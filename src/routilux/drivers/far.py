@@ -81,7 +81,8 @@ class Answer(NamedTuple):
     frames: tuple[Frame, ...]
     more: bool
     state: dict[str, Any] | None
-    yields: int = 1
+    asked: int = 1
+    """How often a generator was asked."""
     cpu_ns: int | None = None
     """What its thread's CPU clock counted, where its job is recorded."""
 
@@ -236,9 +237,9 @@ class FarSide:
         failed = self._failed.pop((order.job_id, order.number, order.attempt), None) if self._failed else None
         before = cpu_stamp() if recipe.recorded else 0
         emissions, error, more, _ = invoker(activation, order.skip) if failed is None else Outcome((), failed)
-        ended, yields = perf_counter_ns(), 1
+        ended, asked = perf_counter_ns(), 1
         if more and order.credit > 1:
-            emissions, more, yields = self._further(invoker, activation, order, [*emissions], began)
+            emissions, more, asked = self._further(invoker, activation, order, [*emissions], began)
             ended = perf_counter_ns()
         cpu_ns = cpu_stamp() - before if recipe.recorded else None
         frames = () if error is None else frames_of(error)
@@ -247,21 +248,21 @@ class FarSide:
             states.clear()
             if len(self._invokers) > JOBS_REMEMBERED:
                 self._make_room()
-        return Answer(order.number, order.attempt, began, ended, emissions, error, frames, more, state, yields, cpu_ns)
+        return Answer(order.number, order.attempt, began, ended, emissions, error, frames, more, state, asked, cpu_ns)
 
     def _further(
         self, invoker: Invoker, activation: Any, order: Order, emissions: list[tuple[str, Any]], began: int
     ) -> tuple[Emissions, bool, int]:
         """Asks an open generator for more, as far as credit and time go."""
-        more, yields = True, 1
-        while more and yields < order.credit and perf_counter_ns() - began < CREDIT_NS:
+        more, asked = True, 1
+        while more and asked < order.credit and perf_counter_ns() - began < CREDIT_NS:
             further, error, more, _ = invoker(activation, 0)
             if error is not None:
                 self._failed[order.job_id, order.number, order.attempt] = error
-                return emissions, True, yields
+                return emissions, True, asked
             emissions.extend(further)
-            yields += more
-        return emissions, more, yields
+            asked += 1
+        return emissions, more, asked
 
     def pack(self, order: Order, answer: Answer, aside: list[memoryview] | None = None, *, bare: bool = False) -> bytes:
         """An answer as bytes; what cannot be pickled of it becomes the attempt's error.

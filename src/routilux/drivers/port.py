@@ -14,8 +14,7 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence, Sized
 from contextvars import Context
-from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
@@ -27,7 +26,7 @@ from routilux.machine.delivery import Activation
 class Seat:
     """A job's place in an engine, and all that a driver needs to know of the job."""
 
-    __slots__ = ("alarm", "context", "course", "elastic", "invoker", "queued", "told")
+    __slots__ = ("alarm", "context", "course", "elastic", "invoker", "queued", "sized_at", "told")
 
     def __init__(self, course: Course, invoker: Invoker, context: Context) -> None:
         self.course = course
@@ -39,6 +38,8 @@ class Seat:
         """The moment for which the engine was last told to wake this job."""
         self.elastic = False
         """Whether the window of the job's drivers may change."""
+        self.sized_at = 0
+        """When the job was last told of it."""
         self.queued: set[ExecutionMode] = set()
         """The modes in which it is this job's turn some time to start something."""
         self.told = False
@@ -62,8 +63,7 @@ class Stopping(enum.Enum):
     """Nothing can end it; the driver settles it whenever it returns, and has its worker replaced meanwhile."""
 
 
-@dataclass(frozen=True, slots=True)
-class Abilities:
+class Abilities(NamedTuple):
     """What a mode can do; asked before a job starts and told in the docs."""
 
     stops: bool
@@ -117,6 +117,11 @@ class Driver(ABC):
         """How many more attempts it would take now: at least 1 whenever a worker has nothing to do."""
 
     @property
+    def tasks(self) -> Sequence[Any]:
+        """What is still under way on the event loop that it uses, if it does."""
+        return ()
+
+    @property
     def window(self) -> int:
         """How many activations that are ready are enough for it, so that sources are held back."""
         return 2 * self.workers
@@ -132,6 +137,9 @@ class Driver(ABC):
     @abstractmethod
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         """Nobody wants the outcome of an attempt any more: it timed out, or its job is cancelled."""
+
+    def warn(self, seat: Seat, activation: Activation) -> None:
+        """Nobody wants the outcome of an attempt, which is not stopped: its handler sees it in `ctx.cancelled`."""
 
     def forget(self, seat: Seat) -> None:
         """A job is over: whatever is kept of it, as open generators, is closed."""
@@ -182,8 +190,8 @@ class LocalHost(Host):
     """What was told and is not heeded yet."""
 
     @abstractmethod
-    def keep(self, seat: Seat, wake: Callable[[], None]) -> bool:
-        """Has the calling thread, which runs an event loop, keep the turn; says whether it may, for this job.
+    def keep(self, wake: Callable[[], None]) -> bool:
+        """Has the calling thread, which runs an event loop, keep the turn; says whether it may.
 
         Others call `wake` from then on when they have told something, and the loop calls `look_at_all`.
         """

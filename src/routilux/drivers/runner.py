@@ -9,7 +9,10 @@ others are ready, it has the loop see to those as soon as it does.
 from __future__ import annotations
 
 import asyncio
+import logging
 from abc import abstractmethod
+from collections.abc import Coroutine, Generator
+from typing import Any
 
 from routilux.course import BATCH
 from routilux.drivers.port import Following, LocalDriver, LocalHost, Seat
@@ -18,8 +21,13 @@ from routilux.facts import Settled
 from routilux.machine.delivery import Activation
 from routilux.ports import Clock
 
+logger = logging.getLogger("routilux")
+
 SLICE_NS = 10_000_000
 """After so long a runner that never waits lets others have the loop."""
+
+BLOCKED_NS = 100_000_000
+"""A step that takes longer is reported: nothing else on the loop could run."""
 
 
 class LoopDriver(LocalDriver):
@@ -28,6 +36,8 @@ class LoopDriver(LocalDriver):
     busy: int
     """How many runners are at something."""
     runners: set[Runner]
+    relieved: bool
+    """Whether `relieve` was called and has not taken effect yet."""
 
     @abstractmethod
     def spawn(self, seat: Seat, activation: Activation) -> None:
@@ -42,80 +52,129 @@ class LoopDriver(LocalDriver):
         """Has the loop look at what was told; from any thread."""
 
 
-class Runner:
-    """What one task is at."""
+class Runner(Coroutine[Any, Any, None]):
+    """One task's coroutine, and what it is at.
 
-    __slots__ = ("_clock", "_host", "_slice_end", "activation", "begun", "driver", "seat", "task", "unwanted")
+    A task cannot be asked how long its steps take, from one wait to the next, and a coroutine can be stepped by
+    anybody; so the task steps this, which steps `_run` and looks at the clock.
+    """
+
+    __slots__ = (
+        "_driver",
+        "_host",
+        "_now",
+        "_seat",
+        "_send",
+        "_slice_end",
+        "_whole",
+        "activation",
+        "begun",
+        "task",
+        "unwanted",
+    )
 
     def __init__(self, driver: LoopDriver, host: LocalHost, clock: Clock, seat: Seat, activation: Activation) -> None:
-        self.driver = driver
+        self._driver = driver
         self._host = host
-        self._clock = clock
+        self._now = clock.now
+        self._seat = seat
         self._slice_end = 0
-        self.seat = seat
+        """When, of the step under way, it is time to let others have the loop."""
         self.activation = activation
         self.task: asyncio.Task[None] | None = None
         self.begun = False
         self.unwanted: Activation | None = None
         """The attempt that it is cancelled for."""
+        self._whole = self._run()
+        self._send = self._whole.send
 
-    async def run(self) -> None:
-        """Awaits handlers, one after another, for as long as one follows directly on the other."""
-        seat, self.begun = self.seat, True
-        self._slice_end = self._clock.now() + SLICE_NS
-        following: Following = (seat, self.activation)
+    def send(self, value: Any) -> Any:
+        began = self._now()
+        self._slice_end = began + SLICE_NS
         try:
-            while following is not None and following[0] is seat:
-                self.activation = activation = following[1]
-                if activation[1].plain and self.unwanted is None and self._host.keep(seat, self.driver.wake):
-                    following = await self._burst()
-                else:
-                    following = self._host.settled(self.driver, seat, await self._invoke())
-                if following is not None and self._clock.now() > self._slice_end:
-                    self.activation = following[1]
-                    await self._pause()
+            return self._send(value)
         finally:
-            self.driver.runners.discard(self)
-        if following is not None:
-            self.driver.spawn(*following)
+            if self._now() - began > BLOCKED_NS:
+                self._report(self._now() - began)
 
-    async def _burst(self) -> Following:
-        """With the turn kept by the loop: awaits plain handlers one after another, while nothing else wants attention.
+    def throw(self, *error: Any) -> Any:
+        began = self._now()
+        self._slice_end = began + SLICE_NS
+        try:
+            return self._whole.throw(*error)
+        finally:
+            if self._now() - began > BLOCKED_NS:
+                self._report(self._now() - began)
 
-        The hot path: what it does for one activation is all that stands between two handlers.
+    def close(self) -> None:
+        self._whole.close()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._whole.__await__()
+
+    async def _run(self) -> None:
+        """Awaits handlers, one after another, for as long as one follows directly on the other.
+
+        The hot path is that of plain handlers while the loop keeps the turn: what it does for one activation is all
+        that stands between two.
         """
-        seat, host, now = self.seat, self._host, self._clock.now
-        machine, activation = seat.course.machine, self.activation
-        running, ready, settled, timers = machine.running, machine.ready, machine.settled, machine.timers.heap
-        driver, slice_end = self.driver, self._slice_end
-        while True:
-            station = activation[1]
-            began = now()
-            try:
-                value = station.call(*activation[2])
-                if station.is_async:
-                    value = await value
-            except BaseException as error:
-                return host.settled(driver, seat, self._raised(error, began))
-            ended = now()
-            if not host.kept or machine.end is not None:
-                return host.returned(driver, seat, activation, value, began, ended, 0)
-            del running[activation[0]]
-            settled(activation, value, began, ended)
-            unusual = host.inbox or timers or machine.suspended or machine.paused or driver.busy >= driver.workers
-            if not ready and running and not unusual:
-                driver.busy -= 1
-                if len(machine.ledger.records) >= BATCH:
-                    seat.course.read()
-                return None
-            if not ready or ended > slice_end or not ready[0][1].plain:
-                return host.let_go(driver, seat)
-            if unusual and host.wants_attention(driver, seat):
-                return host.let_go(driver, seat)
-            self.activation = activation = ready.popleft()
-            running[activation[0]] = activation
-            if ready:
-                driver.relieve()
+        seat, host, driver, now, self.begun = self._seat, self._host, self._driver, self._now, True
+        machine, inbox, workers = seat.course.machine, host.inbox, driver.workers
+        running, ready, settled, popleft = machine.running, machine.ready, machine.settled, machine.ready.popleft
+        timers, suspended, records = machine.timers.heap, machine.suspended, machine.ledger.records
+        following: Following = (seat, self.activation)
+        while await self._goes_on(following):
+            activation = self.activation
+            is_easy = activation[1].plain and self.unwanted is None and not machine.streaming
+            if not (is_easy and (host.kept or host.keep(driver.wake))):
+                following = host.settled(driver, seat, await self._invoke())
+                continue
+            while True:
+                station = activation[1]
+                began = now()
+                try:
+                    value = station.call(*activation[2])
+                    if station.is_async:
+                        value = await value
+                except BaseException as error:
+                    following = host.settled(driver, seat, self._raised(error, began))
+                    break
+                ended = now()
+                if not host.kept or machine.end is not None:
+                    following = host.returned(driver, seat, activation, value, began, ended, 0)
+                    break
+                del running[activation[0]]
+                settled(activation, value, began, ended)
+                unusual = inbox or timers or suspended or machine.paused or driver.busy >= workers
+                if ended > self._slice_end or (unusual and host.wants_attention(driver, seat)):
+                    following = host.let_go(driver, seat)
+                    break
+                if not ready:
+                    if running and len(records) < BATCH:
+                        driver.busy -= 1
+                        driver.runners.discard(self)
+                        return
+                    following = host.let_go(driver, seat)
+                    break
+                if not ready[0][1].plain:
+                    following = host.let_go(driver, seat)
+                    break
+                self.activation = activation = popleft()
+                running[activation[0]] = activation
+                if ready and not driver.relieved:
+                    driver.relieve()
+
+    async def _goes_on(self, following: Following) -> bool:
+        """Whether this runner goes straight on with something of the same job; it lets others have the loop before."""
+        if following is None or following[0] is not self._seat:
+            self._driver.runners.discard(self)
+            if following is not None:
+                self._driver.spawn(*following)
+            return False
+        self.activation = following[1]
+        if self._now() > self._slice_end:
+            await self._pause()
+        return True
 
     async def _pause(self) -> None:
         """Lets others have the loop; a cancellation that comes meanwhile is for what follows."""
@@ -125,11 +184,10 @@ class Runner:
             if self.unwanted is None:
                 raise
             self._uncancel()
-        self._slice_end = self._clock.now() + SLICE_NS
 
     async def _invoke(self) -> Settled:
         """Awaits a handler that needs more than a call: a context, a generator, a limit, a timeout."""
-        seat, activation, now = self.seat, self.activation, self._clock.now
+        seat, activation, now = self._seat, self.activation, self._now
         number, attempt, machine = activation[0], activation[5], seat.course.machine
         began = now()
         if self.unwanted is not None or machine.running.get(number) is not activation:
@@ -147,7 +205,7 @@ class Runner:
 
     def _raised(self, error: BaseException, began: int) -> Settled:
         """The fact that a handler raised, or that it was cancelled because nobody wanted its outcome."""
-        activation, ended = self.activation, self._clock.now()
+        activation, ended = self.activation, self._now()
         number, attempt = activation[0], activation[5]
         unwanted, self.unwanted = self.unwanted, None
         if isinstance(error, asyncio.CancelledError):
@@ -155,7 +213,7 @@ class Runner:
                 self._uncancel()
                 return Settled(number, attempt, began, ended, 0, stopped=True)
             cancelled = HandlerCancelledError(
-                f"Flow {self.seat.course.origin.flow_id!r}, routine {activation[1].routine_id!r}: its handler was "
+                f"Flow {self._seat.course.origin.flow_id!r}, routine {activation[1].routine_id!r}: its handler was "
                 "cancelled by something it awaits, or because its event loop ends. Catch CancelledError where that is "
                 "meant."
             )
@@ -167,3 +225,12 @@ class Runner:
         """Takes a cancellation back that has been heeded, so that the task can go on with something else."""
         if self.task is not None:
             self.task.uncancel()
+
+    def _report(self, took: int) -> None:
+        logger.warning(
+            "Flow %r, routine %r: its handler kept the event loop for %.0f ms, and nothing else on it could run. Await "
+            "what takes long, or make it a plain function, which runs on a thread.",
+            self._seat.course.origin.flow_id,
+            self.activation[1].routine_id,
+            took / 1e6,
+        )

@@ -11,7 +11,7 @@ from heapq import heappop
 
 from routilux.course import BATCH, Course
 from routilux.drivers.invoke import Invoker
-from routilux.facts import Fact
+from routilux.facts import Fact, Settled
 from routilux.machine.delivery import Activation
 from routilux.machine.step import apply
 from routilux.ports import Clock
@@ -70,6 +70,8 @@ class SequentialDriver:
         ready, settled, yielded, failed = machine.ready, machine.settled, machine.yielded, machine.failed
         popleft, posted, now, timers = ready.popleft, self._posted, self._clock.now, machine.timers.heap
         suspended, pulls = machine.suspended, self._invoker.pulls
+        if machine.admission.lanes:
+            pulls = {}  # what waits in lanes holds generators back, which only `take` sees
         ended = now()
         for _ in range(BATCH):
             if posted or (timers and timers[0][0] <= ended):
@@ -121,7 +123,8 @@ class SequentialDriver:
         emissions, error, more, measured = self._invoker(activation, machine.fan_outs.yields_of(activation[0]))
         ended = clock.now()
         machine.answered(activation[0], activation[5])
-        machine.ledger.measure(activation[0], activation[5], began, measured)
+        if measured is not None:
+            machine.ledger.measure(Settled(activation[0], activation[5], began, ended), measured)
         if error is None:
             machine.emitted(activation, emissions, began, ended, more=more)
         elif isinstance(error, Exception):

@@ -20,7 +20,7 @@ from routilux.permits import Permits
 class Admission:
     """What of one job is ready, in whatever mode, and what waits for a limit."""
 
-    __slots__ = ("_lanes", "_mixed", "_queues", "_timers", "home")
+    __slots__ = ("_lanes", "_mixed", "_queues", "_timers", "home", "kept")
 
     def __init__(self, plan: Plan, queues: Mapping[ExecutionMode, Queue], timers: Timers, permits: Permits) -> None:
         self._queues = queues
@@ -29,6 +29,8 @@ class Admission:
         self._mixed = len(queues) > 1 or bool(self._lanes)
         self.home = queues[plan.mode]
         """The queue of the job's own mode."""
+        self.kept = False
+        """Set when something ready turns out to have to wait: those asked in vain before may have something now."""
 
     @property
     def lanes(self) -> dict[str, Lane]:
@@ -49,6 +51,25 @@ class Admission:
             return bool(self.home.ready or self.home.suspended)
         return any(self._queues.values()) or any(lane.waiting for lane in self._lanes.values())
 
+    def ask(self, suspended: list[tuple[int, Activation]], room: int, *, idle: bool) -> Activation | None:
+        """Takes out the open generator to be asked for a value: the youngest, while less than `room` is pending.
+
+        What waits for a limit until a generator ends must not hold that very one back. So it does not count what waits
+        in its own lane; and where nothing of the job runs (`idle`) or could but for limits, it is not held back at all.
+        """
+        if self.pending < room:
+            return heapq.heappop(suspended)[1]
+        if not self._lanes or room <= 0:
+            return None
+        stuck = idle and not any(queue.ready for queue in self._queues.values())
+        stuck = stuck and not any(lane.waiting and lane.timed for lane in self._lanes.values())
+        for one in sorted(one for one in suspended if one[1][1].limited):
+            if stuck or self.pending - len(self._lanes[one[1][1].routine_id].waiting) < room:
+                suspended.remove(one)
+                heapq.heapify(suspended)
+                return one[1]
+        return None
+
     def suspend(self, generator: Activation) -> None:
         """An open generator waits until somebody asks it for a value."""
         heapq.heappush(self._queues[generator[1].mode].suspended, (-generator[0], generator))
@@ -61,6 +82,7 @@ class Admission:
             self.offer(lane)
         elif due:
             self._timers.set(due, Alarm.LIMIT, lane)
+        self.kept = self.kept or due is not None
         return due is None
 
     def leave(self, activation: Activation) -> None:

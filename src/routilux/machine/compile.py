@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from routilux.checks import addressed, check_flow
 from routilux.errors import UnknownRoutineError, nearest
@@ -131,8 +130,7 @@ def _outputs(
     return {event: tuple(targets) for event, targets in outputs.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
+class _Shape(NamedTuple):
     """What compiling one station needs to know of the whole flow."""
 
     flow: FlowDefinition

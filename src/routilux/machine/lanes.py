@@ -19,7 +19,7 @@ NO_LIMIT = 1 << 60
 class Lane:
     """The activations of one limited routine in one job."""
 
-    __slots__ = ("_inside", "_limit", "_needs", "_permits", "blocked", "offered", "waiting")
+    __slots__ = ("_inside", "_limit", "_needs", "_permits", "blocked", "offered", "timed", "waiting")
 
     def __init__(self, limit: int | None, needs: tuple[str, ...], permits: Permits) -> None:
         self._limit = NO_LIMIT if limit is None else limit
@@ -31,6 +31,8 @@ class Lane:
         """The one that waited first and is among what is ready again."""
         self.blocked = False
         """Whether what the first waits for is shared with others."""
+        self.timed = False
+        """Whether it waits for a moment, and not for somebody."""
 
     def enter(self, activation: Activation, moment: int) -> int | None:
         """Lets an activation begin, and gives `None`; or keeps it, and gives when to offer it again (0: when told)."""
@@ -47,7 +49,7 @@ class Lane:
         if has_room and due is None:
             self._inside.add(number)
             return None
-        self.blocked = has_room
+        self.blocked, self.timed = has_room, bool(due)
         if again:
             self.waiting.appendleft(activation)
         else:

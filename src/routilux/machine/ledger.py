@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from routilux.errors import HandlerInputError, HandlerTimeoutError, UnsendableError, WorkerLostError
-from routilux.facts import ActivationStatus, Failure, FailureKind, Frame, Measured, Origin, Record, frames_of
+from routilux.facts import ActivationStatus, Failure, FailureKind, Frame, Measured, Origin, Record, Settled, frames_of
 from routilux.machine.delivery import Activation
 
 
@@ -62,15 +62,31 @@ class Ledger:
             self.error_count += 1
             self.errors.append(failure)
 
-    def measure(self, number: int, attempt: int, began: int, measured: Measured | None) -> None:
-        """Writes down what was measured of an attempt, if the job is recorded."""
-        if measured is not None and self.recorded is not None:
-            self.recorded.measured[number, attempt, began] = measured
+    def measure(self, fact: Settled, measured: Measured) -> None:
+        """Writes down what was measured of an attempt of a recorded job, in as many parts as `add_asked` makes."""
+        if self.recorded is not None:
+            share = (fact.ended - fact.began) // fact.asked
+            part = measured._replace(cpu_ns=None if measured.cpu_ns is None else measured.cpu_ns // fact.asked)
+            for one in range(fact.asked):
+                self.recorded.measured[fact.activation_id, fact.attempt, fact.began + one * share] = part
 
     def note_pause(self, moment: int, *, paused: bool) -> None:
         """Writes down that a recorded job is paused now, or goes on."""
         if self.recorded is not None and len(self.recorded.pauses) % 2 != paused:
             self.recorded.pauses.append(moment)
+
+    def add_asked(self, activation: Activation, began: int, ended: int, worker: int, values: int) -> int:
+        """Writes down the values that a generator gave before its last answer, as if all had taken the same time.
+
+        Gives when the last answer began.
+        """
+        number, station, arguments, cause, fired, attempt, place = activation
+        share = (ended - began) // (values + 1)
+        for _ in range(values):
+            one = number, station, arguments, cause, fired, attempt, place
+            self.add(one, ActivationStatus.YIELDED, began, began + share, worker)
+            began = fired = began + share
+        return began
 
     def discard(self, activation: Activation, error: BaseException | None, began: int, ended: int, worker: int) -> None:
         """Writes down an attempt that ended after its job was stopped: nothing follows from it."""

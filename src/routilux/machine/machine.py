@@ -81,6 +81,8 @@ class Machine:
         self._failures = Failures(origin.job_id, settings.error_strategy)
         self.given_up: list[Activation] = []
         """Attempts that run although nobody wants their outcome, for whoever runs them to stop and take out."""
+        self.unwanted: list[Activation] = []
+        """The same, where they are let end by themselves."""
         self.started = False
         self.paused = False
         """Set and unset from outside: nothing starts while it is."""
@@ -122,9 +124,9 @@ class Machine:
         while not (self.done or self.paused or self.end is not None):
             unread = len(self.delivery.left) if self.streaming else 0
             activation = None
-            if suspended and self.admission.pending + unread < self.window:
-                activation = heapq.heappop(suspended)[1]
-            elif ready:
+            if suspended:
+                activation = self.admission.ask(suspended, self.window - unread, idle=not self.running)
+            if activation is None and ready:
                 if unread >= self.window:
                     return None
                 activation = ready.popleft()
@@ -201,7 +203,7 @@ class Machine:
         worker: int = 0,
         *,
         more: bool = False,
-        yields: int = 1,
+        asked: int = 1,
     ) -> None:
         """An attempt ended well; or, with `more`, a generator gave a value and can be asked for another."""
         station, timeout = activation[1], activation[1].timeout_ns
@@ -212,8 +214,10 @@ class Machine:
             if is_mistake(value) or (event == OUTPUT and not station.declares_output):
                 self.failed(activation, mistake_in(self.plan.flow_id, station, value), began, ended, worker)
                 return
+        if asked > 1:
+            began = self.ledger.add_asked(activation, began, ended, worker, asked - 1)
         self.ledger.add(activation, YIELDED if more else COMPLETED, began, ended, worker)
-        self.fan_outs.emit(activation, emissions, ended, more=more, yields=yields)
+        self.fan_outs.emit(activation, emissions, ended, more=more, yields=asked)
         self._after_delivery(ended)
         if self.end is not None:
             return
@@ -245,8 +249,7 @@ class Machine:
         if isinstance(decision, TryAgain):
             self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
             without_traceback(error)
-            if station.limited:
-                self.admission.leave(activation)
+            self._let_go(activation)
             due = ended + decision.delay_ns
             again = (number, station, arguments, cause, due, attempt + 1, place)
             if due > ended:
@@ -257,7 +260,9 @@ class Machine:
         status = ActivationStatus.SKIPPED if decision is Verdict.SKIP else ActivationStatus.FAILED
         self.ledger.add(activation, status, began, ended, worker, failure)
         if decision is Verdict.STOP:
+            self.unwanted += self.running.values()
             self._stop(JobStatus.FAILED, error)
+            self._let_go(activation)
             return
         without_traceback(error)
         if decision is Verdict.CONTINUE:
@@ -286,7 +291,7 @@ class Machine:
                 if self.end is None:
                     self.failed(subject, error, began, moment)
                 else:
-                    self.ledger.discard(subject, error, began, moment, 0)
+                    self.discard(subject, error, began, moment, 0)
                     self.done = not self.running
             else:
                 seconds = seconds_of("timeout", self.settings.timeout)
@@ -303,6 +308,11 @@ class Machine:
             self.done = True
         return activation
 
+    def discard(self, activation: Activation, error: BaseException | None, began: int, ended: int, worker: int) -> None:
+        """An attempt ended after its job was stopped: it is written down, and nothing follows from it."""
+        self.ledger.discard(activation, error, began, ended, worker)
+        self._let_go(activation)
+
     def cancel(self, reason: str) -> None:
         """Nothing more starts; the job is over when what runs has ended."""
         if not self.done and self.end is None:
@@ -316,19 +326,28 @@ class Machine:
         if activation[6] is not None or not station.declares_output or is_mistake(value):
             self.emitted(activation, ((OUTPUT, value),), began, ended, worker)
             return
-        self.ledger.add(activation, COMPLETED, began, ended, worker)
-        self.delivery.emit(station, OUTPUT, value, activation[0], None, ended)
-        self._after_delivery(ended)
+        number, _, _, cause, fired, attempt, _ = activation
+        self._record(
+            (self._job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, worker, None)
+        )
+        delivery = self.delivery
+        delivery.emit(station, OUTPUT, value, number, None, ended)
+        if delivery.misfires or delivery.new_batches or delivery.trouble is not None:
+            self._after_delivery(ended)
 
     def _conclude(self, activation: Activation, moment: int) -> None:
         """An activation has ended for good: gives back its lane, and leaves its scope."""
         station = activation[1]
         self._failures.forget(activation[0])
-        if station.limited and activation[2] is not NEVER_BEGAN:
-            self.admission.leave(activation)
+        self._let_go(activation)
         if activation[6] is not None or station.is_generator:
             self.fan_outs.conclude(activation, moment)
             self._after_delivery(moment)
+
+    def _let_go(self, activation: Activation) -> None:
+        """What an activation has of limits is for others."""
+        if activation[1].limited and activation[2] is not NEVER_BEGAN:
+            self.admission.leave(activation)
 
     def _after_delivery(self, moment: int) -> None:
         """Turns what went wrong on the way into failures, and sets the timers of new batches."""

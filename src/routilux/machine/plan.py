@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from routilux.execution_mode import ExecutionMode
 from routilux.firing import AllSlots, FiringRule
@@ -80,8 +80,7 @@ class Station:
         return isinstance(self.rule, AllSlots) and len(self.names) == 1 and not self.holds
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Target:
+class Target(NamedTuple):
     """Where an emission goes: a slot of a station, and what is read of it on the way."""
 
     station: Station
@@ -98,8 +97,7 @@ class Target:
         return self.read is None and isinstance(self.station.rule, AllSlots) and not self.station.holds
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class Plan(NamedTuple):
     """The stations of a flow, and those that the entry's params go to."""
 
     flow_id: str

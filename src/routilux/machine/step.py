@@ -5,6 +5,7 @@ from __future__ import annotations
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, Freed, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.machine.machine import Machine
+from routilux.slots import OUTPUT
 
 
 def apply(machine: Machine, fact: Fact) -> None:
@@ -36,15 +37,25 @@ def apply(machine: Machine, fact: Fact) -> None:
 def settle(machine: Machine, fact: Settled) -> None:
     """An outcome came: of a running attempt, of one that is over already, or after the job was stopped."""
     activation = machine.answered(fact.activation_id, fact.attempt)
-    machine.ledger.measure(fact.activation_id, fact.attempt, fact.began, fact.measured)
+    if fact.measured is not None:
+        machine.ledger.measure(fact, fact.measured)
     if activation is None:
         machine.ledger.late += not fact.stopped
         return
     if machine.end is not None:
-        machine.ledger.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+        machine.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+    elif fact.error is None and activation[1].plain and _is_one_value(fact):
+        value = fact.emissions[0][1] if fact.emissions else None
+        machine.settled(activation, value, fact.began, fact.ended, fact.worker)
     elif fact.error is not None:
         machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker, fact.frames)
     else:
         machine.emitted(
-            activation, fact.emissions, fact.began, fact.ended, fact.worker, more=fact.more, yields=fact.yields
+            activation, fact.emissions, fact.began, fact.ended, fact.worker, more=fact.more, asked=fact.asked
         )
+
+
+def _is_one_value(fact: Settled) -> bool:
+    """Whether a handler just returned, with a value or without one."""
+    emissions = fact.emissions
+    return not fact.more and (not emissions or (len(emissions) == 1 and emissions[0][0] == OUTPUT))

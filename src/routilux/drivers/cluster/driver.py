@@ -41,10 +41,9 @@ Message: TypeAlias = "Batch | bool"
 """To the dispatcher: a batch has ended, or all of it has become unwanted; True: look what waits; False: close."""
 
 
-def new_driver(host: Host, clock: Clock, settings: Settings, name: str) -> ClusterDriver:
+def new_driver(host: Host, clock: Clock, settings: Settings, workers: int | None, name: str) -> ClusterDriver:
     """The driver as the settings want it."""
     meant = settings.cluster if settings.executor is None else settings.executor
-    workers = settings.workers_of(ExecutionMode.DISTRIBUTED)
     cluster = cluster_of(None, meant, workers, insecure_cluster=settings.insecure_cluster)
     return ClusterDriver(host, clock, cluster, name)
 

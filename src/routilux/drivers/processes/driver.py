@@ -16,6 +16,8 @@ import os
 import threading
 import time
 import weakref
+from collections.abc import Sequence
+from pathlib import Path
 
 from routilux.drivers.port import Abilities, Driver, Host, Seat, Stopping
 from routilux.drivers.processes.desk import Desk
@@ -30,12 +32,6 @@ from routilux.facts import Settled
 from routilux.machine.delivery import Activation
 from routilux.machine.plan import Station
 from routilux.ports import Clock
-from routilux.settings import Settings
-
-
-def new_driver(host: Host, clock: Clock, settings: Settings, name: str) -> ProcessDriver:
-    """The driver as the settings want it."""
-    return ProcessDriver(host, clock, settings.workers_of(ExecutionMode.MULTIPROCESSING), name)
 
 
 class ProcessDriver(Driver):
@@ -54,17 +50,17 @@ class ProcessDriver(Driver):
         self._paces: dict[Station, Pace] = {}
         self._workers: list[Worker] = []
         self._folders, marks = make_folders()
-        self._remove_folders = weakref.finalize(self, remove_folders, self._folders, marks, os.getpid())
+        self._leave_nothing = weakref.finalize(self, _leave_nothing, self._desk, self._folders, marks, os.getpid())
         self._closing: threading.Thread | None = None
         self._lock = threading.Lock()
 
     @property
     def free(self) -> int:
-        return self._desk.free
+        return self._desk.load.free
 
     @property
     def window(self) -> int:
-        return self._desk.window
+        return self._desk.load.window
 
     def start(self, seat: Seat, activation: Activation, skip: int = 0) -> None:
         station = activation[1]
@@ -85,8 +81,7 @@ class ProcessDriver(Driver):
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         return self._desk.stop((seat, activation[0], activation[5]))
 
-    def cancel(self, seat: Seat, activation: Activation) -> None:
-        """Has the handler of an attempt see that it is cancelled, and lets it go on."""
+    def warn(self, seat: Seat, activation: Activation) -> None:
         self._desk.cancel((seat, activation[0], activation[5]))
 
     def forget(self, seat: Seat) -> None:
@@ -122,7 +117,7 @@ class ProcessDriver(Driver):
                 worker.join(FAREWELL_SECONDS)
         for errand in self._desk.take_all():
             self._host.settle(errand.seat, [self._closed(errand)])
-        self._remove_folders()
+        self._leave_nothing()
 
     def _closed(self, errand: Errand) -> Settled:
         moment = self._clock.now()
@@ -131,3 +126,12 @@ class ProcessDriver(Driver):
             "ended before it could run."
         )
         return Settled(errand.activation[0], errand.activation[5], moment, moment, 0, (), error)
+
+
+def _leave_nothing(desk: Desk, folders: Sequence[Path], marks: Sequence[int], owner: int) -> None:
+    """Removes a driver's folders, also of one that was never closed; in a fork of its process, nothing is."""
+    if os.getpid() == owner:
+        desk.close()
+        remove_folders(folders)
+        for mark in marks:
+            os.close(mark)

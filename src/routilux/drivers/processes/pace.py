@@ -77,3 +77,37 @@ class Pace:
         else:
             self.together = many
             self.weight_ns = min(AHEAD_NS, self._mean_ns + _OVERHEAD_NS)
+
+
+class Load:
+    """How much work the workers have been given, and how much they are to be given."""
+
+    __slots__ = ("_given_ns", "_typical_ns", "_workers")
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._given_ns = 0
+        self._typical_ns = float(AHEAD_NS)
+
+    @property
+    def free(self) -> int:
+        """How many more attempts keep all workers busy for a moment; at least 1 while a worker has nothing."""
+        spare = self._workers * AHEAD_NS - self._given_ns
+        return 0 if spare <= 0 else -int(-spare // self._typical_ns)
+
+    @property
+    def window(self) -> int:
+        """How many attempts are as much work as the workers are given in all."""
+        return max(2 * self._workers, int(self._workers * AHEAD_NS / self._typical_ns))
+
+    def enter(self, weight_ns: int) -> None:
+        """An attempt was given to the workers."""
+        self._given_ns += weight_ns
+
+    def leave(self, weight_ns: int) -> None:
+        """It has ended."""
+        self._given_ns -= weight_ns
+
+    def measured(self, weight_ns: int) -> None:
+        """An attempt is now known to be so much work."""
+        self._typical_ns += (weight_ns - self._typical_ns) * 0.2

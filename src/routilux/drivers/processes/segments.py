@@ -154,18 +154,16 @@ def make_folders() -> tuple[tuple[Path, ...], tuple[int, ...]]:
         mark = os.open(folder / _OWNED, os.O_RDWR | os.O_CREAT, 0o600)
         if sys.platform != "win32":
             fcntl.flock(mark, fcntl.LOCK_EX)
+        os.write(mark, str(os.getpid()).encode())  # for people who wonder
         paths.append(folder)
         marks.append(mark)
     return tuple(paths), tuple(marks)
 
 
-def remove_folders(paths: Sequence[Path], marks: Sequence[int] = (), owner: int | None = None) -> None:
-    """Removes folders with all that is in them, as far as that goes; not from a fork of their `owner`."""
-    if owner in (None, os.getpid()):
-        for mark in marks:
-            os.close(mark)
-        for path in paths:
-            shutil.rmtree(path, ignore_errors=True)
+def remove_folders(paths: Sequence[Path]) -> None:
+    """Removes folders with all that is in them, as far as that goes."""
+    for path in paths:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _remove_unowned(place: Path) -> None:

@@ -55,6 +55,8 @@ class Worker(threading.Thread):
         self._taught: set[int] = set()
         self._outcomes: list[tuple[Errand, Settled]] = []
         """What has been read, and not been settled yet."""
+        self._has_room = False
+        """Whether an attempt may have ended without being settled, which the host does not know."""
         self._segments: list[Segment] = []
         """Those of the arguments that were sent."""
 
@@ -69,7 +71,7 @@ class Worker(threading.Thread):
 
     def _serve_once(self, trouble: Exception | None) -> None:
         """One message there and back. A method of its own, or an idle thread would keep the last one alive."""
-        fetched = self._desk.fetch(self.post, wait=not self._outcomes)
+        fetched = self._desk.fetch(self.post, wait=not (self._outcomes or self._has_room))
         if fetched is None:
             return
         errands, forgets = fetched
@@ -90,14 +92,13 @@ class Worker(threading.Thread):
 
     def _see_to_process(self) -> Exception | None:
         """Has a process that works, unless too many have failed; then says why."""
-        trouble: Exception | None = None
         while self._spawned is None and not self._desk.closed:
             trouble = self._start()
             if trouble is not None:
                 self._failed += 1
                 if self._failed >= TRIES:
                     return trouble
-        return trouble
+        return None
 
     def _start(self) -> Exception | None:
         self._births += 1
@@ -127,8 +128,7 @@ class Worker(threading.Thread):
     def _send(self, errands: list[Errand], forgets: list[str]) -> Batch | None:
         """Sends what can be sent; `None` if that is nothing, or there is no process any more."""
         assert self._spawned is not None
-        sendable: list[Errand] = []
-        orders: list[Sent] = []
+        packed: list[tuple[Errand, Sent]] = []
         lessons: dict[int, bytes] = {}
         size = 0
         for position, errand in enumerate(errands):
@@ -139,17 +139,14 @@ class Worker(threading.Thread):
             if error is None:
                 order, error = guarded(self._order, errand, lessons)
                 if error is None:
-                    orders.append(order)
-                    sendable.append(errand)
+                    packed.append((errand, order))
                     size += _size(order[-1])
                     continue
                 error = error if isinstance(error, UnsendableError) else _unsendable_inputs(errand, error)
             self._refuse([errand], error)
-        if not (orders or forgets):
+        if not (packed or forgets):
             return None
-        batch = self._desk.dispatch(self.post, sendable, self._board)
-        if len(batch.errands) < len(sendable):
-            orders = [order for order, errand in zip(orders, sendable, strict=True) if not errand.stopped]
+        batch, orders = self._desk.dispatch(self.post, packed, self._board)
         message: Message = list(lessons.items()), forgets, orders
         try:
             self._spawned.channel.send_bytes(pickle.dumps(message, 5))
@@ -173,7 +170,8 @@ class Worker(threading.Thread):
             errand.size, errand.pickle_ns = _size(inputs), 2 * (perf_counter_ns() - before)
         if isinstance(inputs, Segment):
             self._segments.append(inputs)
-        credit = min(pace.credit, self._desk.window) if station.is_generator else 1
+        most = seat.course.machine.settings.max_pending or self._desk.load.window
+        credit = min(pace.credit, most) if station.is_generator else 1
         return pace.key, seat.course.origin.job_id, number, attempt, errand.skip, credit, inputs
 
     def _refuse(self, errands: Iterable[Errand], error: BaseException) -> None:
@@ -213,10 +211,12 @@ class Worker(threading.Thread):
         errands = batch.errands[batch.done : batch.done + len(found)]
         batch.done += len(found)
         answers = [self._answer(errand, kind, packed) for errand, (kind, packed) in zip(errands, found, strict=True)]
-        runs = [((ended - began) // yields, more) for _, _, began, ended, *_, more, _, yields, _ in answers]
+        runs = [((ended - began) // asked, more) for _, _, began, ended, *_, more, _, asked, _ in answers]
         self._desk.ended(self.post, errands, runs)
         for errand, answer in zip(errands, answers, strict=True):
-            if not errand.stopped:
+            if errand.stopped:
+                self._has_room = True
+            else:
                 self._outcomes.append((errand, self._settled(errand, answer)))
 
     def _answer(self, errand: Errand, kind: int, packed: bytes) -> tuple[Any, ...]:
@@ -236,7 +236,7 @@ class Worker(threading.Thread):
 
     def _settled(self, errand: Errand, answer: tuple[Any, ...]) -> Settled:
         """The fact that the fields of an answer tell."""
-        number, attempt, began, ended, emissions, error, frames, more, state, yields, cpu_ns = answer
+        number, attempt, began, ended, emissions, error, frames, more, state, asked, cpu_ns = answer
         station = errand.pace.station
         if state is not None:
             errand.seat.course.states[station.routine_id] = state
@@ -245,7 +245,7 @@ class Worker(threading.Thread):
                 (event, self._folders.keep(value) if type(value) is Segment else value) for event, value in emissions
             ]
         began, ended = began + self._offset_ns, ended + self._offset_ns
-        settled = Settled(number, attempt, began, ended, self.post.number, emissions, error, more, frames, yields)
+        settled = Settled(number, attempt, began, ended, self.post.number, emissions, error, more, frames, asked)
         return settled if cpu_ns is None else settled._replace(measured=Measured(cpu_ns, errand.size, errand.pickle_ns))
 
     def _settle(self) -> None:
@@ -253,6 +253,9 @@ class Worker(threading.Thread):
         outcomes, self._outcomes = self._outcomes, []
         for seat, group in groupby(outcomes, key=lambda outcome: outcome[0].seat):
             self._host.settle(seat, [settled for _, settled in group])
+        if self._has_room:
+            self._has_room = False
+            self._host.look_again()
 
     def _bury(self) -> None:
         """The process is dead: its outcomes count, what it was running is lost, and the rest waits again."""
@@ -269,6 +272,8 @@ class Worker(threading.Thread):
             self._outcomes.append((errand, settled))
         self._drop_segments()
         self._clear_up()
+        self._settle()
+        self._has_room = True
 
     def _clear_up(self) -> None:
         """Nothing is left of a process that has ended."""

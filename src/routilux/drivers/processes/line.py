@@ -1,0 +1,130 @@
+"""The line: what waits for workers, and which worker has what. Whoever calls anything here holds the desk's lock."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from routilux.drivers.processes.errand import Batch, Errand, Identity
+from routilux.drivers.processes.pace import MESSAGE_NS, Load
+
+_WORTH_TAKING_NS = 1_000_000
+"""So much work another worker must have left before it is worth a message to take it over."""
+
+
+class Post:
+    """A worker's place at the desk."""
+
+    __slots__ = ("batch", "forgets", "idle", "kill", "number", "pinned", "wake")
+
+    def __init__(self, number: int, kill: Callable[[], None]) -> None:
+        self.number = number
+        self.kill = kill
+        self.batch: Batch | None = None
+        """What it was sent."""
+        self.pinned: deque[Errand] = deque()
+        """Pulls of generators that are open there."""
+        self.forgets: list[str] = []
+        """Jobs whose generators it is to close."""
+        self.idle = False
+        self.wake = threading.Lock()
+        self.wake.acquire()
+
+
+class Line:
+    """Of one desk."""
+
+    def __init__(self, workers: int, now: Callable[[], int]) -> None:
+        self.load = Load(workers)
+        self.errands: dict[Identity, Errand] = {}
+        """All that have not ended, wherever they are."""
+        self.waiting: deque[Errand] = deque()
+        self.posts: list[Post] = []
+        self.idle: list[Post] = []
+        self.open: dict[Identity, Post] = {}
+        """Where generators are open."""
+        self.lost: dict[Identity, BaseException] = {}
+        """Why generators are gone that were open in a worker."""
+        self._workers = workers
+        self._now = now
+
+    def enter(self, errand: Errand) -> None:
+        """An attempt comes in, and whoever can run it is woken."""
+        self.errands[errand.identity] = errand
+        self.load.enter(errand.weight_ns)
+        home = self.open.get(errand.identity) if self.open else None
+        if home is not None:
+            home.pinned.append(errand)
+            self.wake(home)
+            return
+        if self.lost:
+            errand.lost = self.lost.pop(errand.identity, None)
+        self.waiting.append(errand)
+        if self.idle:
+            self.wake(self.idle[-1])
+
+    def leave(self, errand: Errand) -> None:
+        """An attempt has ended, or nobody wants it any more."""
+        errand.batch = None  # which refers to it: what it was given is to be freed at once
+        if self.errands.pop(errand.identity, None) is not None:
+            self.load.leave(errand.weight_ns)
+
+    def picked(self, post: Post) -> list[Errand]:
+        """What a worker does next: a pull of its own, or its share of what waits, as much as makes a message."""
+        if post.pinned:
+            return [post.pinned.popleft()]
+        if not self.waiting:
+            self._take_over()
+        waiting, errands, work_ns = self.waiting, list[Errand](), 0
+        fair = -(-len(waiting) // self._workers)
+        while waiting and len(errands) < fair:
+            errand = waiting[0]
+            work_ns += errand.weight_ns
+            if errands and (work_ns > MESSAGE_NS or len(errands) >= errand.pace.together):
+                break
+            errands.append(waiting.popleft())
+            if errand.pace.together == 1:
+                break
+        return errands
+
+    def put_back(self, errands: Iterable[Errand]) -> None:
+        """What has not begun waits again, before everything else."""
+        for errand in reversed(list(errands)):
+            errand.batch = None
+            home = self.open.get(errand.identity)
+            if home is not None:
+                home.pinned.appendleft(errand)
+                self.wake(home)
+                continue
+            errand.lost = self.lost.pop(errand.identity, errand.lost)
+            self.waiting.appendleft(errand)
+        if self.waiting and self.idle:
+            self.wake(self.idle[-1])
+
+    def unqueue(self, errand: Errand) -> None:
+        """Takes an errand out of whatever line it stands in; one that is just being pickled stands in none."""
+        for line in (self.waiting, *(post.pinned for post in self.posts)):
+            if errand in line:
+                line.remove(errand)
+                return
+
+    def wake(self, post: Post) -> None:
+        """Has an idle worker look again."""
+        if post.idle:
+            post.idle = False
+            self.idle.remove(post)
+            post.wake.release()
+
+    def _take_over(self) -> None:
+        """Half of what some worker has not begun waits again, if that is worth it."""
+        for post in self.posts:
+            batch = post.batch
+            begun = 0 if batch is None else batch.board.begun
+            if batch is None or not begun:
+                continue
+            rest = batch.errands[begun:]
+            late = self._now() - batch.sent > MESSAGE_NS
+            if rest and (late or sum(errand.weight_ns for errand in rest) > _WORTH_TAKING_NS):
+                self.put_back(batch.cut(begun + len(rest) // 2))
+                return
