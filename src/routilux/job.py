@@ -101,7 +101,7 @@ class Job:
     def explain(self) -> Explanation:
         """Where the time of the finished job went, and what held it up; of one that was not recorded, what is known."""
         if self._recording is not None:
-            explained: Explanation = loaded("routilux.advice.explanation", "explain")(self._recording.trace)
+            explained: Explanation = loaded("routilux.advice.explanation", "explain_trace")(self._recording.trace)
             return explained
         self._course.read()
         total = sum(one.executions + one.retried + one.yielded for one in self._history.counts.values())

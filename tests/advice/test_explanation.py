@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from routilux import Flow, collect, routine
-from routilux.advice.explanation import explain
+from routilux.advice.explanation import explain_trace
 from routilux.errors import UnfinishedJobError
 from routilux.execution_mode import ExecutionMode
 from routilux.insight.trace import Observed
@@ -33,17 +33,17 @@ def flow():
 
 
 def test_the_verdict_stands_first_and_names_what_binds():
-    text = str(explain(fan(40, cpu=10.0)))
+    text = str(explain_trace(fan(40, cpu=10.0)))
     assert text.startswith("'leaf' holds the GIL 100% of the wall time: more threads will not help.")
 
 
 def test_a_chain_is_held_up_by_its_critical_path():
-    explanation = explain(replace(chain(40, wait=10.0), workers=4))
+    explanation = explain_trace(replace(chain(40, wait=10.0), workers=4))
     assert explanation.sentence.startswith("The critical path, mostly 'step', takes 100%")
 
 
 def test_all_time_is_accounted_for_and_the_shares_sum_up():
-    plain = explain(fan(40, cpu=1.0, wait=3.0)).to_dict()
+    plain = explain_trace(fan(40, cpu=1.0, wait=3.0)).to_dict()
     for account in ("job_time", "worker_time"):
         told = plain[account]
         assert sum(part["seconds"] for part in told["parts"]) == pytest.approx(told["total"], rel=0.01)
@@ -55,25 +55,25 @@ def test_all_time_is_accounted_for_and_the_shares_sum_up():
 def test_more_handlers_at_once_than_there_are_workers_are_shown_as_unexplained():
     trace = fan(10, cpu=10.0)
     told = tuple(replace(one, begun=0, ended=10_000_000, fired=0, causes=()) for one in trace.attempts)
-    explanation = explain(replace(trace, attempts=told))
+    explanation = explain_trace(replace(trace, attempts=told))
     assert not explanation.accounts.workers.complete
     assert "unexplained" in str(explanation)
 
 
 def test_beside_busy_neighbours_nothing_is_concluded():
     trace = fan(40, cpu=10.0, foreign_load=1.0)
-    explanation = explain(trace)
+    explanation = explain_trace(trace)
     assert not explanation.conclusive
     assert explanation.sentence.startswith("Cannot conclude: other processes used 1.00 cores")
-    assert explain(replace(trace, foreign_load=0.1)).conclusive
+    assert explain_trace(replace(trace, foreign_load=0.1)).conclusive
 
 
 def test_where_there_is_no_proc_the_explanation_says_so():
-    assert "What other processes used is not known" in str(explain(fan(3, cpu=1.0, foreign_load=None)))
+    assert "What other processes used is not known" in str(explain_trace(fan(3, cpu=1.0, foreign_load=None)))
 
 
 def test_a_job_in_which_nothing_ran_is_explained_as_that():
-    explanation = explain(Tale().trace(end=1000))
+    explanation = explain_trace(Tale().trace(end=1000))
     assert explanation.sentence == "Nothing ran that could be explained."
     assert str(explanation)
     assert json.dumps(explanation.to_dict())
@@ -83,7 +83,7 @@ def test_what_runs_in_other_processes_holds_no_gil_here():
     tale = Tale().tell(1, "source").sees("leaf", gil_share=1.0, mode=ExecutionMode.MULTIPROCESSING)
     for number in range(2, 30):
         tale.tell(number, "leaf", [1], cpu=10.0)
-    explanation = explain(tale.trace(workers=2, mode=ExecutionMode.CONCURRENT))
+    explanation = explain_trace(tale.trace(workers=2, mode=ExecutionMode.CONCURRENT))
     assert "GIL" not in explanation.sentence
 
 
@@ -91,7 +91,7 @@ def test_what_runs_in_other_processes_holds_no_gil_here():
 def test_a_job_of_any_mode_can_be_explained(mode):
     trace = fan(10, cpu=1.0, mode=mode)
     trace = replace(trace, routines={"leaf": Observed(mode), "source": Observed(mode)})
-    assert str(explain(trace))
+    assert str(explain_trace(trace))
 
 
 def test_a_job_that_was_not_recorded_says_what_it_does_not_know(flow):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from routilux.advice.changes import changes
+from routilux.advice.changes import compare_traces
 from routilux.advice.report import bar, report, seconds, table
 from routilux.advice.storage import load_trace, save_trace
 from routilux.errors import RecordingError
@@ -53,12 +53,12 @@ def test_a_recording_that_is_not_there_says_how_to_make_one(tmp_path):
 
 
 def test_a_routine_that_became_slower_is_named_first():
-    found = changes(fan(40, cpu=1.0), fan(40, cpu=2.0))
+    found = compare_traces(fan(40, cpu=1.0), fan(40, cpu=2.0))
     assert found.worse
     assert str(found).startswith("Slower: 'leaf' by 100%.")
     assert found.to_dict()["routines"][0]["change"] == "slower"
 
 
 def test_what_became_faster_is_no_reason_to_complain():
-    assert changes(fan(40, cpu=2.0), fan(40, cpu=1.0)).sentence == "Nothing is slower; faster: 'leaf'."
-    assert changes(fan(40, cpu=2.0), fan(40, cpu=2.0)).sentence == "Nothing is slower."
+    assert compare_traces(fan(40, cpu=2.0), fan(40, cpu=1.0)).sentence == "Nothing is slower; faster: 'leaf'."
+    assert compare_traces(fan(40, cpu=2.0), fan(40, cpu=2.0)).sentence == "Nothing is slower."

@@ -64,7 +64,7 @@ class Changes:
         return str(self.report())
 
 
-def changes(before: Trace, after: Trace) -> Changes:
+def compare_traces(before: Trace, after: Trace) -> Changes:
     """Compares two recordings; raises `RecordingError` if they are of different flows."""
     return Changes(before.flow_id, compare(before, after))
 

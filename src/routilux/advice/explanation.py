@@ -178,7 +178,7 @@ class Explanation:
         return "\n".join([*lines, *self.unknown])
 
 
-def explain(trace: Trace, unknown: tuple[str, ...] = (), *, recorded: bool = True) -> Explanation:
+def explain_trace(trace: Trace, unknown: tuple[str, ...] = (), *, recorded: bool = True) -> Explanation:
     """Explains the job of a trace; `unknown` are sentences about what the trace lacks."""
     demand = demand_of(trace)
     found = _bounds(trace, demand)

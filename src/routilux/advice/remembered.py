@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from routilux.advice.explanation import NOT_RECORDED, Explanation, explain
+from routilux.advice.explanation import NOT_RECORDED, Explanation, explain_trace
 from routilux.course import Course
 from routilux.errors import UnfinishedJobError
 from routilux.execution_mode import ExecutionMode
@@ -41,4 +41,4 @@ def explain_remembered(
             f"Its history kept {len(records):,} of {total:,} records, so much of the time is unexplained. "
             "Raise max_history_size, or record it."
         )
-    return explain(trace, tuple(unknown), recorded=False)
+    return explain_trace(trace, tuple(unknown), recorded=False)

@@ -16,7 +16,7 @@ from routilux.advice.candidates import (
     default_workers,
     named,
 )
-from routilux.advice.explanation import Explanation, explain
+from routilux.advice.explanation import Explanation, explain_trace
 from routilux.advice.foresight import REPEATS, TRIED, best_of, foresee, record_well
 from routilux.advice.placing import as_python, as_toml
 from routilux.advice.prospects import Prospects
@@ -154,7 +154,7 @@ def tune(trials: Trials, costs: Costs, current: Settings, *, allow_processes: bo
     after = _fastest(before, [candidates[name] for name in measured], prospects)
     hints = (*_unsendable(recorded, allow_processes=allow_processes), *_too_short(trace, after, costs))
     return Recommendation(
-        explain(trace), prospects, before, after, trace.foreign_load, (*hints, *_history(trace, current))
+        explain_trace(trace), prospects, before, after, trace.foreign_load, (*hints, *_history(trace, current))
     )
 
 

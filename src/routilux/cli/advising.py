@@ -9,8 +9,8 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
-from routilux.advice.changes import changes
-from routilux.advice.explanation import explain
+from routilux.advice.changes import compare_traces
+from routilux.advice.explanation import explain_trace
 from routilux.advice.foresight import foresee
 from routilux.advice.storage import load_trace
 from routilux.advice.tuning import Recommendation
@@ -87,7 +87,7 @@ def analyze(
         trace, failed = job.trace, job.status is not JobStatus.COMPLETED
         if failed:
             print("\n".join([f"The job {job.status}.", *map(str, job.errors)]), file=sys.stderr)
-    explanation = explain(trace)
+    explanation = explain_trace(trace)
     show(explanation, as_json=as_json)
     return 1 if failed else 0 if explanation.conclusive else TOO_BUSY
 
@@ -176,7 +176,7 @@ def compare(before: Path, after: Path, /, *, as_json: Json = False) -> int:
     as_json
         Print JSON.
     """
-    found = changes(load_trace(before), load_trace(after))
+    found = compare_traces(load_trace(before), load_trace(after))
     show(found, as_json=as_json)
     return 1 if found.worse else 0
 
