@@ -1,8 +1,5 @@
 """Routilux: an embedded, event-driven workflow engine that does its own performance tuning."""
 
-from routilux.advice.changes import compare_traces
-from routilux.advice.explanation import explain_trace
-from routilux.advice.storage import load_trace, save_trace
 from routilux.api import Flow
 from routilux.context import Context
 from routilux.facts import ActivationStatus, Failure, JobStatus
@@ -31,12 +28,8 @@ __all__ = [
     "all_slots",
     "batch",
     "collect",
-    "compare_traces",
-    "explain_trace",
     "first",
     "gather",
     "keyed",
-    "load_trace",
     "routine",
-    "save_trace",
 ]

@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, Unpack
 
 from routilux import drawing
-from routilux.advice.prospects import Prospects
-from routilux.advice.tuning import Recommendation
+from routilux.advice.answers import Advice, Answer
 from routilux.async_stream import AsyncStream
 from routilux.clock import SystemClock
 from routilux.engine import Engine
@@ -151,13 +150,13 @@ class Flow(FlowDefinition):
         verify: bool = False,
         allow_processes: bool = False,
         **settings: Unpack[SettingArguments],
-    ) -> Prospects:
+    ) -> Answer:
         """Records a job in sequence, and foretells what it would take in other modes and with other workers.
 
         `verify` really runs the best two, in turn; those that need processes only with `allow_processes`.
         """
         what_if = loaded("routilux.trials", "what_if")
-        prospects: Prospects = what_if(
+        prospects: Answer = what_if(
             Flow, self._launch, entry, entry_params, settings, verify=verify, allow_processes=allow_processes
         )
         return prospects
@@ -169,16 +168,14 @@ class Flow(FlowDefinition):
         *,
         allow_processes: bool = False,
         **settings: Unpack[SettingArguments],
-    ) -> Recommendation:
+    ) -> Advice:
         """Finds the settings that this job is best run with: records it, foretells, and tries the best.
 
         The job is run some twenty times. `allow_processes`: whether handlers may also be tried in other processes,
         which is done only if they and what they are given can be pickled.
         """
         tuned = loaded("routilux.trials", "tuned")
-        found: Recommendation = tuned(
-            Flow, self._launch, entry, entry_params, settings, allow_processes=allow_processes
-        )
+        found: Advice = tuned(Flow, self._launch, entry, entry_params, settings, allow_processes=allow_processes)
         return found
 
     def check(self, entry: str, entry_params: Mapping[str, Any] | None = None) -> None:

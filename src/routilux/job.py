@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from routilux.advice.explanation import Explanation
+from routilux.advice.answers import Answer
 from routilux.course import Course
 from routilux.errors import RecordingError, UnfinishedJobError
 from routilux.facts import Cancelled, Failure, JobStatus, Paused, Resumed
@@ -98,15 +98,15 @@ class Job:
         """The finished job as it was recorded, for `save_trace` and all that asks questions of a trace."""
         return self.recording.trace
 
-    def explain(self) -> Explanation:
+    def explain(self) -> Answer:
         """Where the time of the finished job went, and what held it up; of one that was not recorded, what is known."""
         if self._recording is not None:
-            explained: Explanation = loaded("routilux.advice.explanation", "explain_trace")(self._recording.trace)
+            explained: Answer = loaded("routilux.advice.explanation", "explain_trace")(self._recording.trace)
             return explained
         self._course.read()
         total = sum(one.executions + one.retried + one.yielded for one in self._history.counts.values())
         known = self._course, self._history.records, total, self._steering.workers
-        remembered: Explanation = loaded("routilux.advice.remembered", "explain_remembered")(*known)
+        remembered: Answer = loaded("routilux.advice.remembered", "explain_remembered")(*known)
         return remembered
 
     def wait(self, timeout: float | None = None) -> bool:

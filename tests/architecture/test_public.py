@@ -25,14 +25,10 @@ PUBLIC_NAMES = [
     "all_slots",
     "batch",
     "collect",
-    "compare_traces",
-    "explain_trace",
     "first",
     "gather",
     "keyed",
-    "load_trace",
     "routine",
-    "save_trace",
 ]
 
 THIRD_PARTY_ALLOWED = {"fastdigest"}

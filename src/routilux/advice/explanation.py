@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
+from routilux.advice.answers import Answer
 from routilux.advice.report import Report, Table, bar, report, seconds, table
 from routilux.execution_mode import ExecutionMode
 from routilux.insight.accounting import NOBODY, Account, Accounts, accounts_of
@@ -33,7 +34,7 @@ IN_PROCESS = frozenset({ExecutionMode.SEQUENTIAL, ExecutionMode.CONCURRENT, Exec
 
 
 @dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Answer):
     """Of one job; printed, it is a report."""
 
     trace: Trace
@@ -47,12 +48,10 @@ class Explanation:
 
     @property
     def conclusive(self) -> bool:
-        """Whether the machine was quiet enough to conclude anything."""
         return (self.trace.foreign_load or 0.0) <= TOO_MUCH
 
     @property
     def sentence(self) -> str:
-        """What held the job up, in one or two sentences."""
         if not self.trace.attempts:
             return "Nothing ran that could be explained."
         if not self.recorded:
@@ -68,7 +67,6 @@ class Explanation:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values; durations are seconds."""
         trace, demand = self.trace, self.bounds.demand
         return {
             "flow": trace.flow_id,
@@ -106,7 +104,6 @@ class Explanation:
         }
 
     def report(self) -> Report:
-        """The explanation as sentences and tables."""
         return report(
             self.sentence,
             self._summary(),
@@ -116,9 +113,6 @@ class Explanation:
             self._waits(),
             self._rest(),
         )
-
-    def __str__(self) -> str:
-        return str(self.report())
 
     def _summary(self) -> str:
         trace, path = self.trace, self.path

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from routilux.advice.answers import Answer
 from routilux.advice.report import Report, report, seconds, table
 from routilux.insight.configuration import Configuration
 from routilux.insight.trace import Trace
@@ -17,13 +18,22 @@ LITTLE = 0.005
 
 
 @dataclass(frozen=True, slots=True)
-class Prospects:
+class Prospects(Answer):
     """The answers for one recording; printed, they are a report."""
 
     trace: Trace
     what_if: WhatIf
     measured: Mapping[str, Sequence[float]] = field(default_factory=dict)
     """By configuration, as it is called: seconds of each run of those that were tried."""
+
+    @property
+    def sentence(self) -> str:
+        check, recorded = self.what_if.self_check, recorded_configuration(self.trace)
+        return f"Flow {self.trace.flow_id!r}, recorded in {recorded}: {seconds(check.recorded)}; {check}."
+
+    @property
+    def conclusive(self) -> bool:
+        return self.what_if.self_check.trusted
 
     @property
     def error(self) -> float | None:
@@ -41,7 +51,6 @@ class Prospects:
         return statistics.median(runs) if runs else None
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values; durations are seconds."""
         check = self.what_if.self_check
         return {
             "flow": self.trace.flow_id,
@@ -65,7 +74,6 @@ class Prospects:
         }
 
     def report(self) -> Report:
-        """The prospects as sentences and tables, the self-check first."""
         check, what_if = self.what_if.self_check, self.what_if
         heads = ["configuration", "predicted", "8 of 10 between", "speed"]
         rows = []
@@ -79,17 +87,13 @@ class Prospects:
             heads += ["measured", "error"]
         faster = [(gain.subject, f"{gain.share:.1%}") for gain in what_if.speed_ups if gain.share >= LITTLE]
         gone = [(gain.subject, f"{gain.share:.1%}") for gain in what_if.waits_gone if gain.share >= LITTLE]
-        recorded = recorded_configuration(self.trace)
         return report(
-            f"Flow {self.trace.flow_id!r}, recorded in {recorded}: {seconds(check.recorded)}; {check}.",
+            self.sentence,
             table("What it would take", heads, rows),
             table("If a routine were twice as fast, as recorded", ("routine", "shorter by"), faster),
             table("If nothing waited for", ("what", "shorter by"), gone),
             "\n".join(["Assumed:", *(f"- {one}" for one in what_if.assumptions)]),
         )
-
-    def __str__(self) -> str:
-        return str(self.report())
 
 
 def _tried(took: float, predicted: float) -> list[str]:

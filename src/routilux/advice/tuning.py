@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
+from routilux.advice.answers import Advice
 from routilux.advice.candidates import (
     Candidate,
     Recorded,
@@ -44,7 +45,7 @@ MOST_IN_A_BATCH = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Recommendation:
+class Recommendation(Advice):
     """What to run a flow with; printed, it is a report."""
 
     explanation: Explanation
@@ -59,7 +60,6 @@ class Recommendation:
 
     @property
     def conclusive(self) -> bool:
-        """Whether the machine was quiet enough to conclude anything."""
         return (self.foreign_load or 0.0) <= TOO_MUCH
 
     @property
@@ -75,12 +75,10 @@ class Recommendation:
 
     @property
     def settings(self) -> SettingArguments:
-        """What to give the flow; empty if it is best left as it is."""
         return self.after.settings if self.changes else SettingArguments()
 
     @property
     def sentence(self) -> str:
-        """What to do, and what it gains."""
         before, after = self.times
         if self.changes:
             found = (
@@ -97,15 +95,12 @@ class Recommendation:
         )
 
     def to_toml(self) -> str:
-        """The settings as TOML, with what they gain in a comment."""
         return as_toml(self.settings, (self.sentence,))
 
     def to_python(self) -> str:
-        """The settings as Python, with what they gain in a comment."""
         return as_python(self.settings, (self.sentence,))
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it as plain values; durations are seconds."""
         before, after = self.times
         return {
             "flow": self.prospects.trace.flow_id,
@@ -121,7 +116,6 @@ class Recommendation:
         }
 
     def report(self) -> Report:
-        """The recommendation, what speaks for it, and the settings."""
         settings = f"Settings:\n{as_toml(self.settings)}".rstrip() if self.changes else None
         return report(
             self.sentence,
@@ -130,9 +124,6 @@ class Recommendation:
             f"As it was recorded, in sequence: {self.explanation.sentence}",
             *self.prospects.report().parts,
         )
-
-    def __str__(self) -> str:
-        return str(self.report())
 
 
 def tune(trials: Trials, costs: Costs, current: Settings, *, allow_processes: bool) -> Recommendation:

@@ -9,11 +9,11 @@ from typing import Annotated
 from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
+from routilux.advice.answers import Answer
 from routilux.advice.changes import compare_traces
 from routilux.advice.explanation import explain_trace
 from routilux.advice.foresight import foresee
 from routilux.advice.storage import load_trace
-from routilux.advice.tuning import Recommendation
 from routilux.api import Flow
 from routilux.cli.running import parameters, settings_from
 from routilux.cli.shown import show
@@ -121,13 +121,13 @@ def simulate(
     """
     if not is_file(target):
         flow, begin = flow_at(target), _needed(entry, target)
-        prospects = flow.what_if(begin, parameters(params), verify=verify, allow_processes=allow_processes)
+        prospects: Answer = flow.what_if(begin, parameters(params), verify=verify, allow_processes=allow_processes)
     elif verify:
         raise TargetError(f"{target!r} is a recording, and only a flow can be run to verify: name it as module:flow.")
     else:
         prospects = foresee(load_trace(target), cached_costs(Flow))
     show(prospects, as_json=as_json)
-    return 0 if prospects.what_if.self_check.trusted else TOO_BUSY
+    return 0 if prospects.conclusive else TOO_BUSY
 
 
 def tune(
@@ -157,7 +157,7 @@ def tune(
     as_json
         Print JSON.
     """
-    found: Recommendation = flow_at(target).tune(entry, parameters(params), allow_processes=allow_processes)
+    found = flow_at(target).tune(entry, parameters(params), allow_processes=allow_processes)
     if emit is not None:
         emit.write_text(found.to_python() if emit.suffix == ".py" else found.to_toml(), encoding="utf-8")
     show(found, as_json=as_json)

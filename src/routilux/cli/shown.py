@@ -12,8 +12,8 @@ from rich.table import Table as Drawn
 from routilux.advice.report import Report, Table
 
 
-class Answer(Protocol):
-    """What a command has to show."""
+class Shown(Protocol):
+    """What can be shown; every `Answer` can."""
 
     def report(self) -> Report:
         """For people."""
@@ -22,7 +22,7 @@ class Answer(Protocol):
         """For programs."""
 
 
-def show(answer: Answer, *, as_json: bool, console: Console | None = None) -> None:
+def show(answer: Shown, *, as_json: bool, console: Console | None = None) -> None:
     """Prints an answer."""
     if as_json:
         print(json.dumps(answer.to_dict(), indent=2, default=str))
