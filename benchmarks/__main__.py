@@ -37,7 +37,7 @@ ROWS: dict[str, Callable[[float, int], list[Figure]]] = {
     "long-work": workers.long_work,
     "short-work": workers.short_work,
     "arrays": workers.arrays,
-    **{f"metg-{name}": partial(metg.metg, name) for name in metg.PATTERNS},
+    "metg": metg.metg,
     **{name: partial(clusters.cluster, name) for name in clusters.CLUSTERS},
     "mixed": mixes.mixed,
 }

@@ -214,9 +214,10 @@ class Engine(LocalHost):
                 self._jobs.add(seat)
             if driver is not None and isinstance(fact, Settled):
                 driver.release(seat, fact)
-            apply(seat.course.machine, fact)
             if isinstance(fact, Rang):
                 seat.alarm = None
+                fact = self._jobs.put_off(seat, fact)
+            apply(seat.course.machine, fact)
             if seat.course.machine.given_up or seat.course.machine.unwanted:
                 self._jobs.stop(seat)
         return changed

@@ -213,6 +213,8 @@ class Rang(NamedTuple):
     """The moment came for which the machine wanted to be woken."""
 
     moment: int
+    later: Mapping[int, int] | None = None
+    """By activation: when its timeout is over, where its attempt waited for its worker and so began later."""
 
 
 class Paused(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from routilux.crew import Crew
 from routilux.drivers.port import Driver, Following, LocalDriver, Seat, Stopping
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Fact, Settled
+from routilux.facts import Fact, Rang, Settled
 from routilux.machine.delivery import Activation
 from routilux.ports import Clock
 
@@ -76,6 +76,16 @@ class Rotation:
                 else:
                     self._begin(driver, seat, activation)
         return kept
+
+    def put_off(self, seat: Seat, rang: Rang) -> Rang:
+        """A timeout counts from when its attempt begins, which may be later than a driver was given it."""
+        later: dict[int, int] = {}
+        for activation in seat.course.machine.timers.timeouts(rang.moment):
+            began = self._crew[activation[1].mode].began(seat, activation)
+            over = activation[1].timeout_ns + (rang.moment if began is None else began)
+            if over > rang.moment:
+                later[activation[0]] = over
+        return rang._replace(later=later) if later else rang
 
     def stop(self, seat: Seat) -> None:
         """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped.

@@ -164,7 +164,7 @@ def test_what_cannot_be_sent_is_named_and_harms_nothing_else(host):
     lock = threading.Lock()
     (argument, fine) = host.values(station_of(lambda x: 1, "x"), [{"deep": [lock]}, 2])
     assert isinstance(argument, UnsendableError)
-    assert "routine 'it': its argument 'x' cannot be sent" in str(argument)
+    assert "routine 'it': its input 'x' cannot be sent" in str(argument)
     assert "['deep'][0] is a _thread.lock" in str(argument)
     assert fine == 1
 

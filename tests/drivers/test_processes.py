@@ -429,7 +429,7 @@ def test_a_generator_stays_in_its_worker_and_gives_more_at_once_when_it_is_fast(
         pulls += 1
         if not outcome.more:
             break
-        assert outcome.yields == len(outcome.emissions)
+        assert outcome.asked == len(outcome.emissions)
     assert values == list(range(2000))
     assert pulls < 1000
 

@@ -294,6 +294,42 @@ def test_a_generator_that_holds_what_its_readers_need_is_asked_to_its_end(flow, 
     assert job.status == "completed"
 
 
+def test_a_limited_generator_on_a_cycle_keeps_its_place_until_it_ends(flow, play):
+    flow.add_routine(routine(lambda x: (yield)), "turn", max_concurrency=1)
+    flow.chain("turn", "turn")
+    job = play(flow, "turn", {"x": 1}, window=1)
+    job.yields("turn", 2)
+    assert job.take() == ("turn", 1)
+    assert job.take() is None
+    job.gives("turn")
+    assert job.take() == ("turn", 2)
+
+
+def test_an_attempt_beyond_its_timeout_gives_back_what_it_had_also_when_its_job_is_cancelled(flow, play):
+    limits = Limits(flow.limits)
+    job = play(of_step(flow, limits="db", timeout=3), "source", limits=limits)
+    job.yields("source", 1)
+    job.does("source")
+    job.take()
+    job.cancel()
+    job.ring(3)
+    assert job.status == "cancelled"
+    assert limits.holders("db") == []
+
+
+def test_a_stream_that_is_not_read_holds_such_a_generator_back(flow, play):
+    flow.add_routine(source, limits="db")
+    flow.add_routine(step, "step", limits="db")
+    flow.add_routine(step, "free")
+    flow.connect("source", "step")
+    flow.connect("source", "free")
+    job = play(flow, "source", window=1, streaming=True)
+    job.yields("source", 1)
+    assert job.take() == ("free", 1)
+    job.gives("free", 1)
+    assert job.take() is None
+
+
 def test_such_a_generator_is_held_back_while_its_readers_can_go_on(flow, play):
     flow.add_routine(source, limits="api")
     flow.add_routine(step, "step", limits="api")

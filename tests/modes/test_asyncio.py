@@ -636,7 +636,7 @@ def test_a_handler_that_keeps_the_loop_is_named_in_a_warning(caplog, written):
         flow.execute("slow", {"x": 1})
     (record,) = caplog.records
     assert record.name == "routilux"
-    assert "Routine 'slow': its handler kept the event loop for" in record.message
+    assert "routine 'slow': its handler kept the event loop for" in record.message
 
 
 def test_a_handler_that_awaits_is_not_named(caplog):

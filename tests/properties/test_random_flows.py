@@ -93,8 +93,8 @@ def fate(place, number):
     return number % 4
 
 
-def handler_of(place, calls):
-    """The handler of a place; `calls` counts how often it was called."""
+def handler_of(place, calls, written=lambda function: function):
+    """The handler of a place; `calls` counts how often it was called, `written` says how handlers are written."""
     name, given_number = place.name, place.number
 
     def plain(x, ctx: Context):
@@ -151,42 +151,44 @@ def handler_of(place, calls):
 
     match place.kind:
         case "spread":
-            return routine(spread)
+            return routine(written(spread))
         case "burst":
-            return routine(burst)
+            return routine(written(burst))
         case "loop":
-            return routine(events=["output", "again"])(loop)
+            return routine(events=["output", "again"])(written(loop))
         case "turning":
-            return routine(events=["output", "again"])(turning)
+            return routine(events=["output", "again"])(written(turning))
         case "twins":
-            return routine(fires=keyed(0))(together)
+            return routine(fires=keyed(0))(written(together))
         case "pair":
-            return routine(together)
+            return routine(written(together))
         case "rows":
-            return routine(fires=batch(place.number + 1, timeout=2 if place.number % 2 else None))(rows)
+            return routine(fires=batch(place.number + 1, timeout=2 if place.number % 2 else None))(written(rows))
         case "all":
-            return routine(fires=collect())(whole)
+            return routine(fires=collect())(written(whole))
         case "gather":
-            return routine(fires=gather(of=place.options["of"]))(in_order)
+            return routine(fires=gather(of=place.options["of"]))(written(in_order))
         case "first":
-            return routine(fires=first(place.number + 1, of=place.options["of"]))(in_order)
-    return routine(plain)
+            return routine(fires=first(place.number + 1, of=place.options["of"]))(written(in_order))
+    return routine(written(plain))
 
 
-def build(places, calls, **settings):
+def build(places, calls, *, clock=None, written=lambda function: function, **settings):
     """The flow of these places; every failure that leaves by an `error` event is counted by a routine of its own."""
-    flow = Flow("random", clock=ManualClock(), **settings)
+    flow = Flow("random", clock=clock or ManualClock(), **settings)
     for place in places:
         if place.kind in ("twins", "pair"):
             for side in ("left", "right"):
                 part = Place(f"{place.name}.{side}", "drop" if side == "left" else "map", "", place.number)
-                flow.add_routine(handler_of(part, calls), part.name)
+                flow.add_routine(handler_of(part, calls, written), part.name)
         options = {}
         if place.options.get("strategy") is not None:
             options["error_strategy"] = place.options["strategy"]
         if place.options.get("max_concurrency") is not None:
             options["max_concurrency"] = place.options["max_concurrency"]
-        flow.add_routine(handler_of(place, calls), place.name, **options)
+        if place.options.get("mode") is not None:
+            options["execution_mode"] = place.options["mode"]
+        flow.add_routine(handler_of(place, calls, written), place.name, **options)
         if place.kind in ("twins", "pair"):
             for side in ("left", "right"):
                 flow.connect(place.source, "output", f"{place.name}.{side}", "x")

@@ -8,12 +8,14 @@ that could not be pickled ever leaves as anything but an error that names the ro
 from __future__ import annotations
 
 import asyncio
+import inspect
 import io
 import pickle
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from time import perf_counter_ns
+from types import FunctionType
 from typing import Any, NamedTuple
 
 import cloudpickle
@@ -22,6 +24,7 @@ from routilux.drivers.invoke import Invoker, Outcome
 from routilux.errors import RemoteError, UnsendableError
 from routilux.facts import Emissions, Frame, frames_of
 from routilux.guard import guarded, text_of
+from routilux.machine.complaints import is_mistake, mistake_in
 from routilux.machine.plan import Station
 from routilux.routine import FunctionRoutine
 from routilux.signals.cpu import cpu_stamp
@@ -31,6 +34,9 @@ CREDIT_NS = 5_000_000
 
 ASIDE_BYTES = 256 * 1024
 """From this size on a buffer is better kept out of the pickled stream."""
+
+DEEPEST = 8
+"""So deep in a value the part that cannot be sent is looked for."""
 
 JOBS_REMEMBERED = 16
 """How many jobs without open generators a far side keeps an invoker for, which is half the cost of a short call."""
@@ -181,8 +187,8 @@ def unsendable(flow_id: str, routine_id: str, what: str, value: Any, error: Base
     )
 
 
-def _culprit(value: Any, depth: int = 8) -> tuple[str, Any]:
-    """The path to the smallest part of a value that cannot be pickled, and that part."""
+def _culprit(value: Any, above: tuple[Any, ...] = ()) -> tuple[str, Any]:
+    """The path to the smallest part of a value that cannot be pickled, and that part; `above`: what it is part of."""
     parts: list[tuple[str, Any]] = []
     if isinstance(value, dict):
         parts = [(f"[{key!r}]", part) for key, part in value.items()]
@@ -190,9 +196,13 @@ def _culprit(value: Any, depth: int = 8) -> tuple[str, Any]:
         parts = [(f"[{index}]", part) for index, part in enumerate(value)]
     elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
         parts = [(f".{name}", part) for name, part in vars(value).items()]
-    for path, part in parts[:1000] if depth else ():
-        if guarded(pack, part)[1] is not None:
-            deeper, smallest = _culprit(part, depth - 1)
+    elif isinstance(value, FunctionType):
+        used, _ = guarded(inspect.getclosurevars, value)
+        names = {} if used is None else {**used.globals, **used.nonlocals}
+        parts = [(f"'s variable {name!r}", part) for name, part in names.items()]
+    for path, part in parts[:1000] if len(above) < DEEPEST else ():
+        if not any(part is one for one in (*above, value)) and guarded(pack_code, part)[1] is not None:
+            deeper, smallest = _culprit(part, (*above, value))
             return path + deeper, smallest
     return "", value
 
@@ -278,9 +288,11 @@ class FarSide:
         refused = answer._replace(emissions=(), error=error, frames=(), more=False, state=None)
         return pack(tuple(refused) if bare else refused, aside)
 
-    def _unsendable(self, order: Order, answer: Answer, broken: Exception) -> UnsendableError:
+    def _unsendable(self, order: Order, answer: Answer, broken: Exception) -> Exception:
         recipe = self._recipes[order.key]
         for event, value in answer.emissions:
+            if is_mistake(value):
+                return mistake_in(recipe.flow_id, recipe.routine_id, value)
             failed = guarded(pack, value)[1]
             if failed is not None:
                 what = f"what it emitted on {event!r}"
@@ -296,7 +308,9 @@ class FarSide:
             del self._failed[identity]
 
     def close(self) -> None:
-        """Ends the event loop, if async handlers needed one."""
+        """Closes all generators that are open, and ends the event loop, if async handlers needed one."""
+        for job_id in list(self._invokers):
+            self.forget(job_id)
         if self._loop is not None:
             self._loop.close()
             self._loop = None

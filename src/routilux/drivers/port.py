@@ -134,6 +134,10 @@ class Driver(ABC):
         Raises RuntimeError, and keeps nothing of it, where not one worker can be had.
         """
 
+    def began(self, seat: Seat, activation: Activation) -> int | None:
+        """When an attempt got its worker, for its timeout; `None` while it waits; 0 if that was when it was started."""
+        return 0
+
     @abstractmethod
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         """Nobody wants the outcome of an attempt any more: it timed out, or its job is cancelled."""

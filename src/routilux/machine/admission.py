@@ -86,7 +86,9 @@ class Admission:
         return due is None
 
     def leave(self, activation: Activation) -> None:
-        """An activation of a limited routine gives its place to whoever waits."""
+        """An attempt has ended: what it had of limits is for whoever waits. One that never began had nothing."""
+        if not activation[1].limited:
+            return
         lane = self._lanes[activation[1].routine_id]
         lane.leave(activation)
         self.offer(lane)

@@ -19,9 +19,9 @@ def is_mistake(value: Any) -> bool:
     return type(value) is GeneratorType or type(value) is CoroutineType
 
 
-def mistake_in(flow_id: str, station: Station, value: Any) -> HandlerReturnError:
+def mistake_in(flow_id: str, routine_id: str, value: Any) -> HandlerReturnError:
     """What is wrong with a value that was not run, or that has no event to go out on."""
-    where = f"Flow {flow_id!r}, routine {station.routine_id!r}"
+    where = f"Flow {flow_id!r}, routine {routine_id!r}"
     if type(value) is GeneratorType:
         return HandlerReturnError(
             f"{where}: its handler returned a generator that nobody runs. Write `yield from` it, or return a list."

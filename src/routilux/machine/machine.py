@@ -212,7 +212,7 @@ class Machine:
             return
         for event, value in emissions:
             if is_mistake(value) or (event == OUTPUT and not station.declares_output):
-                self.failed(activation, mistake_in(self.plan.flow_id, station, value), began, ended, worker)
+                self.failed(activation, mistake_in(self.plan.flow_id, station.routine_id, value), began, ended, worker)
                 return
         if asked > 1:
             began = self.ledger.add_asked(activation, began, ended, worker, asked - 1)
@@ -249,7 +249,7 @@ class Machine:
         if isinstance(decision, TryAgain):
             self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
             without_traceback(error)
-            self._let_go(activation)
+            self.admission.leave(activation)
             due = ended + decision.delay_ns
             again = (number, station, arguments, cause, due, attempt + 1, place)
             if due > ended:
@@ -262,7 +262,7 @@ class Machine:
         if decision is Verdict.STOP:
             self.unwanted += self.running.values()
             self._stop(JobStatus.FAILED, error)
-            self._let_go(activation)
+            self.admission.leave(activation)
             return
         without_traceback(error)
         if decision is Verdict.CONTINUE:
@@ -272,8 +272,8 @@ class Machine:
         if self.end is None:
             self._conclude(activation, ended)
 
-    def ring(self, moment: int) -> None:
-        """The moment came that `timers.next_due` named."""
+    def ring(self, moment: int, later: Mapping[int, int] | None = None) -> None:
+        """The moment came that `timers.next_due` named; `later` are the timeouts that are put off, by activation."""
         for alarm, subject in self.timers.due(moment):
             if not self._is_live(alarm, subject):
                 continue
@@ -284,6 +284,8 @@ class Machine:
                 self._after_delivery(moment)
             elif alarm is Alarm.LIMIT:
                 self.admission.offer(subject)
+            elif alarm is Alarm.TIMEOUT and later and subject[0] in later:
+                self.timers.set(later[subject[0]], alarm, subject)
             elif alarm is Alarm.TIMEOUT:
                 del self.running[subject[0]]
                 self.given_up.append(subject)
@@ -291,7 +293,8 @@ class Machine:
                 if self.end is None:
                     self.failed(subject, error, began, moment)
                 else:
-                    self.discard(subject, error, began, moment, 0)
+                    self.ledger.discard(subject, error, began, moment, 0)
+                    self.admission.leave(subject)
                     self.done = not self.running
             else:
                 seconds = seconds_of("timeout", self.settings.timeout)
@@ -307,11 +310,6 @@ class Machine:
         if self.end is not None and not self.running:
             self.done = True
         return activation
-
-    def discard(self, activation: Activation, error: BaseException | None, began: int, ended: int, worker: int) -> None:
-        """An attempt ended after its job was stopped: it is written down, and nothing follows from it."""
-        self.ledger.discard(activation, error, began, ended, worker)
-        self._let_go(activation)
 
     def cancel(self, reason: str) -> None:
         """Nothing more starts; the job is over when what runs has ended."""
@@ -339,15 +337,10 @@ class Machine:
         """An activation has ended for good: gives back its lane, and leaves its scope."""
         station = activation[1]
         self._failures.forget(activation[0])
-        self._let_go(activation)
+        self.admission.leave(activation)
         if activation[6] is not None or station.is_generator:
             self.fan_outs.conclude(activation, moment)
             self._after_delivery(moment)
-
-    def _let_go(self, activation: Activation) -> None:
-        """What an activation has of limits is for others."""
-        if activation[1].limited and activation[2] is not NEVER_BEGAN:
-            self.admission.leave(activation)
 
     def _after_delivery(self, moment: int) -> None:
         """Turns what went wrong on the way into failures, and sets the timers of new batches."""

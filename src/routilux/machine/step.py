@@ -18,7 +18,7 @@ def apply(machine: Machine, fact: Fact) -> None:
         case Taken():
             machine.take(fact.moment, None if fact.mode is None else ExecutionMode(fact.mode))
         case Rang():
-            machine.ring(fact.moment)
+            machine.ring(fact.moment, fact.later)
         case Started():
             machine.start(fact.messages, fact.moment)
         case Paused():
@@ -43,7 +43,8 @@ def settle(machine: Machine, fact: Settled) -> None:
         machine.ledger.late += not fact.stopped
         return
     if machine.end is not None:
-        machine.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+        machine.ledger.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+        machine.admission.leave(activation)
     elif fact.error is None and activation[1].plain and _is_one_value(fact):
         value = fact.emissions[0][1] if fact.emissions else None
         machine.settled(activation, value, fact.began, fact.ended, fact.worker)

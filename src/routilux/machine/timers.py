@@ -53,6 +53,10 @@ class Timers:
             rung.append((alarm, subject))
         return rung
 
+    def timeouts(self, moment: int) -> list[Any]:
+        """The activations whose timeouts are due at `moment`."""
+        return [one[3] for one in self.heap if one[2] is Alarm.TIMEOUT and one[0] <= moment]
+
     def pending_retries(self) -> list[tuple[int, Any]]:
         """The moments of the coming attempts, with their activations."""
         return [(due, subject) for due, _, alarm, subject in list(self.heap) if alarm is Alarm.RETRY]

@@ -61,6 +61,8 @@ class Batch:
         self.attempts = attempts
         self.call: Call | None = None
         """Set once it is under way."""
+        self.sent = 0
+        """When that was."""
         self.ended = False
         """Set when the cluster says so."""
         self.deaths = 0

@@ -99,6 +99,12 @@ class ClusterDriver(Driver):
         self._waiting.put(attempt)
         self._inbox.put(True)
 
+    def began(self, seat: Seat, activation: Activation) -> int | None:
+        attempt = self._under_way.get((seat.course.origin.job_id, activation[0], activation[5]))
+        if attempt is None or activation[1].is_generator:
+            return 0
+        return None if attempt.batch is None else attempt.batch.sent or None
+
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         attempt = self._under_way.get((seat.course.origin.job_id, activation[0], activation[5]))
         if attempt is None or activation[1].is_generator:
@@ -191,6 +197,7 @@ class ClusterDriver(Driver):
             unwanted = self._waiting.put_back(batch.attempts)
             self._settle([(attempt, error) for attempt in unwanted])
             return
+        batch.sent = self._clock.now()
         self._flying.add(batch)
         if batch.unwanted:
             self._cluster.cancel(batch.call)

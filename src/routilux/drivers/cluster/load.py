@@ -83,7 +83,7 @@ class Packer:
             if broken is None:
                 known = key, self._cluster.share(packed) if len(packed) >= SHARED_BYTES else packed, None
             else:
-                refused = unsendable(flow_id, station.routine_id, "its handler", _captured(station.call), broken)
+                refused = unsendable(flow_id, station.routine_id, "its handler", station.call, broken)
                 known = key, None, refused
             self._recipes[station] = known
         return known
@@ -119,12 +119,6 @@ class Packer:
         return value
 
 
-def _captured(call: Any) -> Any:
-    """What a function holds of its surroundings by name, for the message; the function itself if that is nothing."""
-    cells, names = getattr(call, "__closure__", None) or (), getattr(getattr(call, "__code__", None), "co_freevars", ())
-    return {name: cell.cell_contents for name, cell in zip(names, cells, strict=False)} or call
-
-
 def _unsendable(
     attempt: Attempt, names: Iterable[str], arguments: tuple[Any, ...], state: object, broken: Exception
 ) -> UnsendableError:
@@ -133,5 +127,5 @@ def _unsendable(
     for name, value in zip(names, arguments, strict=False):
         failed = guarded(pack, value)[1]
         if failed is not None:
-            return unsendable(*where, f"its argument {name!r}", value, failed)
+            return unsendable(*where, f"its input {name!r}", value, failed)
     return unsendable(*where, "its state", state, broken)

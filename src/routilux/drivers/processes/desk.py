@@ -29,6 +29,8 @@ class Desk:
         self._lock = threading.Lock()
         self._line = Line(workers, now)
         self.load = self._line.load
+        self.errands = self._line.errands
+        """What has not ended; for others to look at only."""
         self.closed = False
 
     @property

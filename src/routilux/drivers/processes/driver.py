@@ -78,6 +78,13 @@ class ProcessDriver(Driver):
                     raise
                 self.workers = len(self._workers)
 
+    def began(self, seat: Seat, activation: Activation) -> int | None:
+        errand = self._desk.errands.get((seat, activation[0], activation[5]))
+        if errand is None:
+            return 0
+        batch = errand.batch
+        return None if batch is None else batch.sent
+
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         return self._desk.stop((seat, activation[0], activation[5]))
 

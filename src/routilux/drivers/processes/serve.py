@@ -80,6 +80,7 @@ class Server:
             try:
                 message: Message = pickle.loads(self._connection.recv_bytes())
             except EOFError:
+                self._far.close()
                 return
             lessons, forgotten, orders = message
             self._lessons.update(lessons)
