@@ -216,7 +216,8 @@ class Machine:
                 return
         if asked > 1:
             began = self.ledger.add_asked(activation, began, ended, worker, asked - 1)
-        self.ledger.add(activation, YIELDED if more else COMPLETED, began, ended, worker)
+        last = activation if asked == 1 else (*activation[:4], began, *activation[5:])
+        self.ledger.add(last, YIELDED if more else COMPLETED, began, ended, worker)
         self.fan_outs.emit(activation, emissions, ended, more=more, yields=asked)
         self._after_delivery(ended)
         if self.end is not None:
