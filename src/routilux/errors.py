@@ -133,6 +133,10 @@ class RecordingError(RoutiluxError, ValueError):
     """A recorded job cannot be read: it is damaged, of another version, or of another flow."""
 
 
+class TrialError(RoutiluxError):
+    """A job that was run to learn from it failed."""
+
+
 class UnreachableRoutineWarning(UserWarning):
     """A routine of the flow cannot be reached from the entry."""
 

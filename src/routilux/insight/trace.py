@@ -10,10 +10,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import ActivationStatus, JobStatus, Record
+from routilux.facts import ActivationStatus, JobStatus, Measured, Record
 
 
 class ThreadState(enum.StrEnum):
@@ -119,14 +118,6 @@ class Host:
     """Whether the interpreter has a GIL that is on."""
     switch_interval: float = 0.005
     """Seconds after which a thread that waits for the GIL makes its holder let go."""
-
-
-class Measured(NamedTuple):
-    """What the recording of one attempt adds to its record."""
-
-    cpu_ns: int | None = None
-    payload_bytes: int | None = None
-    pickle_ns: int | None = None
 
 
 UNMEASURED = Measured()
