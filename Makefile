@@ -22,10 +22,10 @@ listed = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check test-source test-wheel wheel format bench clean
+.PHONY: help demo test check test-source test-wheel wheel format bench bench-insight clean
 
 help:
-	@echo 'make demo | test | check | format | bench | clean   [PYTHON=python3.13]'
+	@echo 'make demo | test | check | format | bench | bench-insight | clean   [PYTHON=python3.13]'
 
 demo: $(VENV)/.cli
 	$(BIN)/routilux demo
@@ -53,6 +53,10 @@ wheel: build/.wheel
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
+
+# What a recording foretells against what is measured; the machine should have nothing else to do.
+bench-insight: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.insight
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix --exit-zero --quiet $(CODE)

@@ -7,21 +7,15 @@ used meanwhile are printed beside it, and a run with more than a quarter is show
 from __future__ import annotations
 
 import argparse
-import functools
-import os
-import platform
 import random
 import statistics
-import sys
-import threading
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 from benchmarks.measure import Figure
 from benchmarks.synthetic import Subject, Work, server, subjects
-from routilux import Flow, Job
+from routilux import Flow
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
 from routilux.insight.accounting import accounts_of
@@ -30,79 +24,12 @@ from routilux.insight.configuration import Configuration, sequential, threads, u
 from routilux.insight.costs import Costs
 from routilux.insight.replay import replay
 from routilux.insight.script import script_of
-from routilux.insight.trace import Attempt, Host, Measured, Observed, ThreadState, Trace, attempts_of, cores_left
+from routilux.insight.trace import Attempt, Host, Observed, ThreadState, Trace, cores_left
 from routilux.insight.verdict import verdicts_of
 from routilux.signals.calibration import calibrate
-from routilux.signals.cpu import cpu_stamp
 from routilux.signals.foreign_load import TOO_MUCH, ForeignLoad
-from routilux.signals.probe import Probe, Watched
 
 PLAN = [sequential(), threads(2), threads(4), threads(8), threads(16)]
-
-
-class Recorder:
-    """Measures handlers from outside: their CPU time, and what they are seen to do."""
-
-    def __init__(self) -> None:
-        self.probe: Probe | None = None
-        self._local = threading.local()
-        self._measured: dict[str, list[tuple[int, int]]] = {}
-
-    def wrap(self, routine_id: str, handler: Callable[..., Any]) -> Callable[..., Any]:
-        """The handler, measured while there is a probe."""
-
-        @functools.wraps(handler)
-        def measured(x: Any) -> Any:
-            if self.probe is None:
-                return handler(x)
-            watched = self._watched(self.probe)
-            watched.enter(routine_id)
-            begun, before = time.perf_counter_ns(), cpu_stamp()
-            value = handler(x)
-            self._measured.setdefault(routine_id, []).append((begun, cpu_stamp() - before))
-            watched.leave()
-            return value
-
-        return measured
-
-    def record(self, run: Callable[[], Job], configuration: Configuration) -> Trace:
-        """The trace of one run."""
-        self._measured.clear()
-        load = ForeignLoad()
-        with Probe(hertz=200) as probe:
-            self.probe = probe
-            job = run()
-            self.probe = None
-        origin, course = job._course.origin, job._course  # until jobs can be recorded
-        records = [record._record for record in job.history]
-        attempts = attempts_of(records, self._by_attempt(records))
-        return Trace(
-            flow_id=origin.flow_id,
-            job_id=origin.job_id,
-            mode=configuration.mode,
-            workers=configuration.workers_of(configuration.mode),
-            start=course.started_at,
-            end=course.ended_at or 0,
-            host=Host(os.cpu_count() or 1, platform.python_version(), sys.platform),
-            attempts=attempts,
-            routines={routine_id: Observed(states=states) for routine_id, states in probe.states.items()},
-            foreign_load=load.cores(),
-        )
-
-    def _watched(self, probe: Probe) -> Watched:
-        if getattr(self._local, "probe", None) is not probe:
-            self._local.probe, self._local.watched = probe, probe.watch()
-        watched: Watched = self._local.watched
-        return watched
-
-    def _by_attempt(self, records: list[Any]) -> dict[tuple[int, int, int], Measured]:
-        """Handlers of a routine begin in the order in which they are measured to."""
-        found = {}
-        for routine_id, measured in self._measured.items():
-            begun = sorted((record[7], record[1], record[3]) for record in records if record[2] == routine_id)
-            for (moment, number, attempt), (_, cpu) in zip(begun, sorted(measured), strict=True):
-                found[number, attempt, moment] = Measured(cpu)
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +75,12 @@ def validate(chosen: list[str] | None, repeats: int, source: Configuration) -> l
     costs = calibrate(Flow)
     shown = (f"{name} {getattr(costs, name) * 1e6:.1f} µs" for name in ("sequential", "thread", "thread_wake"))
     print("costs:", ", ".join(shown))
-    recorder, rows = Recorder(), list[Row]()
+    rows = list[Row]()
     with server() as answers:
-        for name, subject in subjects(recorder.wrap, Work(), answers.ask).items():
+        for name, subject in subjects(Work(), answers.ask).items():
             if chosen and name not in chosen:
                 continue
-            trace = _recorded(recorder, subject, name, source, repeats)
+            trace = _recorded(subject, name, source, repeats)
             script, demand = script_of(trace), demand_of(trace)
             _show_trace(name, trace, demand, source)
             for configuration, measured, foreign in _measured(subject, name, repeats):
@@ -190,10 +117,10 @@ def _settings(configuration: Configuration) -> dict[str, Any]:
     return {"execution_mode": configuration.mode.value, "max_workers": workers}
 
 
-def _recorded(recorder: Recorder, subject: Subject, name: str, source: Configuration, repeats: int) -> Trace:
+def _recorded(subject: Subject, name: str, source: Configuration, repeats: int) -> Trace:
     """The fastest of several recordings, with what was seen in all of them."""
     with subject.flow(name, **_settings(source)) as flow:
-        traces = [recorder.record(lambda: flow.execute(subject.entry, subject.params), source) for _ in range(repeats)]
+        traces = [flow.record(subject.entry, subject.params).trace for _ in range(repeats)]
     states: dict[str, dict[ThreadState, float]] = {}
     for trace in traces:
         for routine_id, observed in trace.routines.items():
@@ -260,7 +187,7 @@ def main() -> None:
                 f"90th percentile {errors[int(len(errors) * 0.9)]:.1%}, worst {errors[-1]:.1%}"
             )
     figure = simulation(1.0, 3)[0]
-    print(f"{figure.measure}: {figure.minimum:.2f} s for {figure.note}")
+    print(f"{figure.measure}: {figure.best:.2f} s for {figure.note}")
 
 
 if __name__ == "__main__":

@@ -15,9 +15,6 @@ from typing import Any
 
 from routilux import Flow, collect, routine
 
-Wrap = Callable[[str, Callable[..., Any]], Callable[..., Any]]
-"""What is put round a handler, which it is told with the routine's id, so that it can be measured."""
-
 ANSWER = """
 import asyncio
 async def answer(reader, writer):
@@ -96,21 +93,19 @@ class Subject:
         return flow
 
 
-def subjects(wrap: Wrap, work: Work, ask: Callable[[float], None]) -> dict[str, Subject]:
+def subjects(work: Work, ask: Callable[[float], None]) -> dict[str, Subject]:
     """By name: the six."""
     return {
-        "I/O fan-out": _fan(wrap, 60, fetch=lambda x: ask(_uneven(x, 0.005, 0.015))),
-        "CPU fan-out": _fan(wrap, 24, crunch=lambda x: work.python(_uneven(x, 0.005, 0.012))),
+        "I/O fan-out": _fan(60, fetch=lambda x: ask(_uneven(x, 0.005, 0.015))),
+        "CPU fan-out": _fan(24, crunch=lambda x: work.python(_uneven(x, 0.005, 0.012))),
         "mixed": _fan(
-            wrap,
             40,
             load=lambda x: time.sleep(_uneven(x, 0.006, 0.014)),
             parse=lambda _: work.python(0.003),
         ),
-        "chain": _chain(wrap, work),
-        "native": _native(wrap, work.bytes_of(0.008)),
+        "chain": _chain(work),
+        "native": _native(work.bytes_of(0.008)),
         "pipeline": _fan(
-            wrap,
             60,
             read=lambda _: time.sleep(0.004),
             shape=lambda _: work.python(0.002),
@@ -131,38 +126,38 @@ def count(xs: list[Any]) -> int:
     return len(xs)
 
 
-def _fan(wrap: Wrap, items: int, **steps: Callable[[int], object]) -> Subject:
+def _fan(items: int, **steps: Callable[[int], object]) -> Subject:
     """Sends numbers through steps one after another, and counts them."""
 
     def define(flow: Flow) -> None:
-        names = [flow.add_routine(_passing(wrap, name, step), name) for name, step in steps.items()]
+        names = [flow.add_routine(_passing(step), name) for name, step in steps.items()]
         flow.chain(flow.add_routine(numbers, "numbers"), *names, flow.add_routine(count, "count"))
 
     return Subject("numbers", {"n": items}, define)
 
 
-def _passing(wrap: Wrap, name: str, step: Callable[[int], object]) -> Callable[[int], int]:
+def _passing(step: Callable[[int], object]) -> Callable[[int], int]:
     def handler(x: int) -> int:
         step(x)
         return x
 
-    return wrap(name, handler)
+    return handler
 
 
-def _chain(wrap: Wrap, work: Work) -> Subject:
+def _chain(work: Work) -> Subject:
     def step(x: int) -> int | None:
         work.python(0.001)
         time.sleep(0.003)
         return x - 1 if x > 1 else None
 
     def define(flow: Flow) -> None:
-        flow.connect(flow.add_routine(wrap("step", step), "step"), "step")
+        flow.connect(flow.add_routine(step, "step"), "step")
 
     return Subject("step", {"x": 40}, define)
 
 
-def _native(wrap: Wrap, data: bytes) -> Subject:
-    return _fan(wrap, 24, digest=lambda _: hashlib.sha256(data).digest())
+def _native(data: bytes) -> Subject:
+    return _fan(24, digest=lambda _: hashlib.sha256(data).digest())
 
 
 def _write(work: Work) -> None:

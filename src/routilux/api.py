@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, Unpack
 
 from routilux import drawing
+from routilux.advice.answers import Advice, Answer
 from routilux.async_stream import AsyncStream
 from routilux.clock import SystemClock
 from routilux.engine import Engine
@@ -70,6 +71,13 @@ class Flow(FlowDefinition):
         prepared = self._prepare(entry, entry_params, settings)
         prepared.mode.execute(prepared.first)
         return _answered(prepared)
+
+    def record(
+        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+    ) -> Job:
+        """As `execute`, and records the job, so that `job.trace` and `job.explain()` tell where its time went."""
+        settings["recording"] = True
+        return self.execute(entry, entry_params, **settings)
 
     async def execute_async(
         self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
@@ -179,6 +187,42 @@ class Flow(FlowDefinition):
             return run(self, self._launch, tracker, entry, entry_params, settings, options, on_step)
         finally:
             self.execution_tracker = kept
+
+    def what_if(
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        verify: bool = False,
+        allow_processes: bool = False,
+        **settings: Unpack[SettingArguments],
+    ) -> Answer:
+        """Records a job in sequence, and foretells what it would take in other modes and with other workers.
+
+        `verify` really runs the best two, in turn; those that need processes only with `allow_processes`.
+        """
+        what_if = loaded("routilux.trials", "what_if")
+        prospects: Answer = what_if(
+            Flow, self._launch, entry, entry_params, settings, verify=verify, allow_processes=allow_processes
+        )
+        return prospects
+
+    def tune(
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        allow_processes: bool = False,
+        **settings: Unpack[SettingArguments],
+    ) -> Advice:
+        """Finds the settings that this job is best run with: records it, foretells, and tries the best.
+
+        The job is run some twenty times. `allow_processes`: whether handlers may also be tried in other processes,
+        which is done only if they and what they are given can be pickled.
+        """
+        tuned = loaded("routilux.trials", "tuned")
+        found: Advice = tuned(Flow, self._launch, entry, entry_params, settings, allow_processes=allow_processes)
+        return found
 
     def check(self, entry: str, entry_params: Mapping[str, Any] | None = None) -> None:
         """Raises what `execute` would raise before it starts anything."""

@@ -137,6 +137,10 @@ class LoadTestError(RoutiluxError):
     """A flow cannot be put under load, because its jobs fail without any."""
 
 
+class TrialError(RoutiluxError):
+    """A job that was run to learn from it failed."""
+
+
 class UnreachableRoutineWarning(UserWarning):
     """A routine of the flow cannot be reached from the entry."""
 

@@ -180,6 +180,14 @@ class Taken(NamedTuple):
     """The execution mode of the driver; `None`: that of the job."""
 
 
+class Measured(NamedTuple):
+    """What the recording of one attempt adds to its record."""
+
+    cpu_ns: int | None = None
+    payload_bytes: int | None = None
+    pickle_ns: int | None = None
+
+
 class Settled(NamedTuple):
     """An attempt ended, or, with `more`, a generator gave one value and can be asked for another."""
 
@@ -197,6 +205,8 @@ class Settled(NamedTuple):
     """How often a generator was asked for a value, the last time in vain unless there is `more`."""
     stopped: bool = False
     """Whether it was ended, or never begun, because nobody wanted its outcome any more."""
+    measured: Measured | None = None
+    """What was measured of it, where its job is recorded."""
 
 
 class Rang(NamedTuple):

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from routilux.advice.answers import Answer
 from routilux.course import Course
-from routilux.errors import UnfinishedJobError
+from routilux.errors import RecordingError, UnfinishedJobError
 from routilux.facts import Cancelled, Failure, JobStatus, Paused, Resumed
+from routilux.insight.trace import Trace
 from routilux.loading import loaded
 from routilux.machine.stranded import stranded
 from routilux.ports import Clock, Steering
+from routilux.recording import Recording
 from routilux.results import Results
 from routilux.tracking.counts import Counts
 from routilux.tracking.history import History
 from routilux.tracking.records import ExecutionRecord
 from routilux.waiting import Waiting, waiting
 
-logger = logging.getLogger("routilux")
-
 
 class Job:
     """A running or finished job."""
 
-    def __init__(self, course: Course, steering: Steering, history: History, clock: Clock) -> None:
+    def __init__(
+        self, course: Course, steering: Steering, history: History, clock: Clock, recording: Recording | None = None
+    ) -> None:
         self.job_id = course.origin.job_id
         self.flow_id = course.origin.flow_id
         self.results = Results(course.machine.delivery.left)
@@ -33,6 +35,7 @@ class Job:
         self._steering = steering
         self._history = history
         self._clock = clock
+        self._recording = recording
 
     @property
     def status(self) -> JobStatus:
@@ -77,6 +80,32 @@ class Job:
         ended = self._course.ended_at
         return ((self._clock.now() if ended is None else ended) - self._course.started_at) / 1e9
 
+    @property
+    def recording(self) -> Recording:
+        """What was recorded of it; raises `RecordingError` if nothing was."""
+        if self._recording is None:
+            raise RecordingError(
+                f"Job {self.job_id} of flow {self.flow_id!r} was not recorded. Run it with flow.record(...), or with "
+                "recording=True."
+            )
+        return self._recording
+
+    @property
+    def trace(self) -> Trace:
+        """The finished job as it was recorded, for `save_trace` and all that asks questions of a trace."""
+        return self.recording.trace
+
+    def explain(self) -> Answer:
+        """Where the time of the finished job went, and what held it up; of one that was not recorded, what is known."""
+        if self._recording is not None:
+            explained: Answer = loaded("routilux.advice.explanation", "explain_trace")(self._recording.trace)
+            return explained
+        self._course.read()
+        total = sum(one.executions + one.retried + one.yielded for one in self._history.counts.values())
+        known = self._course, self._history.records, total, self._steering.workers
+        remembered: Answer = loaded("routilux.advice.remembered", "explain_remembered")(*known)
+        return remembered
+
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until the job is over, at most `timeout` seconds; says whether it is."""
         return self._steering.wait(timeout)
@@ -117,11 +146,3 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<Job {self.job_id} of {self.flow_id!r}: {self.status}>"
-
-
-def report_stranded(course: Course) -> None:
-    """Says once, in the log, what a completed job left waiting."""
-    machine = course.machine
-    if machine.end is None:
-        for text in stranded(machine.plan, machine.delivery).values():
-            logger.warning("Flow %r, job %s: %s.", course.origin.flow_id, course.origin.job_id, text)

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from routilux.attendant import Attendant
 from routilux.checks import Receiver, entry_receiver
@@ -18,7 +18,8 @@ from routilux.errors import EntryParamsError, FlowBusyError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Freed, Origin, Started
 from routilux.flow import FlowDefinition
-from routilux.job import Job, report_stranded
+from routilux.job import Job
+from routilux.journal import job_ended, job_started, reader_of
 from routilux.limits import Limits
 from routilux.loading import loaded
 from routilux.machine.compile import compile_plan
@@ -26,12 +27,16 @@ from routilux.machine.machine import Machine
 from routilux.machine.plan import Plan
 from routilux.modes import EngineMode, Mode, SequentialMode
 from routilux.ports import Clock, Steering
+from routilux.recording import Recording
 from routilux.settings import SettingArguments, Settings
 from routilux.tracking.history import History
 from routilux.tracking.tracker import ExecutionTracker
 
 OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster"})
 """Settings that say something of workers: a job that is given one has workers of its own."""
+
+PlanKey: TypeAlias = tuple[str, frozenset[str], ExecutionMode, tuple[tuple[str, ExecutionMode], ...], bool]
+"""Entry, names of its params, mode, placement, whether it is recorded."""
 
 
 class Planned(NamedTuple):
@@ -64,7 +69,7 @@ class Launch:
         self._clock = clock
         self._tracker = tracker
         self._limits = Limits(flow.limits)
-        self._plans: dict[tuple[str, frozenset[str], ExecutionMode], tuple[int, Plan, Receiver]] = {}
+        self._plans: dict[PlanKey, tuple[int, Plan, Receiver]] = {}
         self._engine: Engine | None = None
         self._loop_ident: int | None = None
         """The thread of the event loop in whose `async with` block the flow is."""
@@ -79,11 +84,13 @@ class Launch:
                 f"Flow {self._flow.flow_id!r}, entry {entry!r}: entry_params must be a mapping from names to values, "
                 f"not {params!r}."
             )
-        key = entry, frozenset(params), ExecutionMode(settings.execution_mode)
+        placement = {routine_id: ExecutionMode(mode) for routine_id, mode in settings.placement.items()}
+        mode, recorded = ExecutionMode(settings.execution_mode), settings.recording
+        key = entry, frozenset(params), mode, tuple(placement.items()), recorded
         known = self._plans.get(key)
         if known is None or known[0] != self._flow.version:
             receive = entry_receiver(self._flow, entry, key[1])
-            plan = compile_plan(self._flow, entry, receive(params), key[2])
+            plan = compile_plan(self._flow, entry, receive(params), mode, placement, recorded=recorded)
             for name, rate in plan.rates.items():
                 self._limits.add_rate(name, rate)
             known = self._plans[key] = self._flow.version, plan, receive
@@ -94,9 +101,10 @@ class Launch:
     ) -> Prepared[Mode]:
         """A job in the thread of whoever asks, or on an engine: the given one, the block's, or (`own`) its own."""
         if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
-            course, first, history = self.new_course(planned, 1, 1, streaming=streaming)
-            mode: Mode = SequentialMode(course, self._invoker(course), self._clock)
-            return Prepared(self.new_job(course, mode, history), mode, first)
+            recorder = self._new_recorder(planned)
+            course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
+            mode: Mode = SequentialMode(course, self._invoker(course, recorder), self._clock)
+            return Prepared(self.new_job(course, mode, history, recorder), mode, first)
         shared = engine or (None if own else self._engine)
         used = shared or self.new_engine(planned.settings)
         return self._on_engine(used, planned, own=shared is None, streaming=streaming)
@@ -110,7 +118,13 @@ class Launch:
         return self._on_engine(used, planned, own=shared is None, streaming=streaming)
 
     def new_course(
-        self, planned: Planned, workers: int, window: int, *, streaming: bool = False
+        self,
+        planned: Planned,
+        workers: int,
+        window: int,
+        *,
+        streaming: bool = False,
+        recorder: Recording | None = None,
     ) -> tuple[Course, Started, History]:
         """A job that has not begun, for whatever is to run it."""
         plan, messages, settings = planned
@@ -121,16 +135,20 @@ class Launch:
         bounds = settings.max_history_size, settings.history_ttl_seconds
         history = History(*bounds, self._clock.now, origin.epoch_offset_ns)
         tracker = self._tracker()
-        readers: list[Reader] = [history.absorb] if tracker is None else [history.absorb, tracker.absorb]
+        own = None if tracker is None else tracker.absorb, None if recorder is None else recorder.absorb
+        readers: list[Reader] = [read for read in (history.absorb, *own, reader_of(origin)) if read is not None]
+        job_started(origin)
         course = Course(machine, permits, origin, readers, moment)
         if tracker is not None:
             tracker.job_started(origin, moment, workers)
         course.when_finished.append(partial(self._finished, tracker, workers))
         return course, Started(moment, messages), history
 
-    def new_job(self, course: Course, steering: Steering, history: History) -> Job:
+    def new_job(self, course: Course, steering: Steering, history: History, recorder: Recording | None = None) -> Job:
         """The job of a course, steered by what runs it."""
-        job = Job(course, steering, history, self._clock)
+        if recorder is not None:
+            recorder.follow(course, steering.workers)
+        job = Job(course, steering, history, self._clock, recorder)
         course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
         self.under_way[course.origin.job_id] = job
         return job
@@ -179,14 +197,23 @@ class Launch:
         crew = engine.crew
         crew.equip(modes, planned.plan.mode, engine)
         workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
-        course, first, history = self.new_course(planned, workers, window, streaming=streaming)
-        mode = EngineMode(course, self._invoker(course), self._clock, engine, own_engine=own)
-        return Prepared(self.new_job(course, mode, history), mode, first)
+        recorder = self._new_recorder(planned)
+        course, first, history = self.new_course(planned, workers, window, streaming=streaming, recorder=recorder)
+        mode = EngineMode(course, self._invoker(course, recorder), self._clock, engine, own_engine=own)
+        return Prepared(self.new_job(course, mode, history, recorder), mode, first)
 
-    def _invoker(self, course: Course) -> Invoker:
+    def _new_recorder(self, planned: Planned) -> Recording | None:
+        """What records the job, if it is to be recorded; that needs modules that others do without."""
+        if not planned.settings.recording:
+            return None
+        recorder: Recording = loaded("routilux.recorder", "Recorder")(self._flow.limits)
+        return recorder
+
+    def _invoker(self, course: Course, recorder: Recording | None) -> Invoker:
         awaiting = Awaiting(f"routilux-{self._flow.flow_id}-loop")
         course.when_finished.append(lambda _: awaiting.close())
-        return Invoker(self._flow.flow_id, course.origin.job_id, course.states, course.is_over, awaiting)
+        known = self._flow.flow_id, course.origin.job_id, course.states, course.is_over, awaiting
+        return Invoker(*known) if recorder is None else recorder.invoker(*known)
 
     def _new_awaited_engine(self, settings: Settings) -> Engine:
         """An engine in the event loop that runs."""
@@ -196,6 +223,6 @@ class Launch:
 
     def _finished(self, tracker: ExecutionTracker | None, workers: int, course: Course) -> None:
         self.under_way.pop(course.origin.job_id, None)
-        report_stranded(course)
+        job_ended(course)
         if tracker is not None and course.ended_at is not None:
             tracker.job_finished(course.origin, course.machine.status, course.started_at, course.ended_at, workers)

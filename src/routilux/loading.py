@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from routilux.errors import MissingExtraError
@@ -19,11 +21,19 @@ def loaded_extra(module: str, name: str, extra: str, purpose: str) -> Any:
 
     Raises `MissingExtraError` with what to install where they are missing; `purpose` begins its sentence.
     """
-    try:
+    with needing(extra, purpose):
         return loaded(module, name)
+
+
+@contextmanager
+def needing(extra: str, purpose: str) -> Iterator[None]:
+    """For imports of what an extra brings; raises as `loaded_extra` does."""
+    try:
+        yield
     except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
         raise MissingExtraError(
-            f"{purpose} needs the package {error.name!r}, which is not installed. "
+            f"{purpose} needs the package {package!r}, which is not installed. "
             f"Install it with: pip install 'routilux[{extra}]'"
         ) from error
 

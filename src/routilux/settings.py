@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
 from routilux.errors import SettingError, nearest
@@ -27,6 +27,8 @@ class SettingArguments(TypedDict, total=False):
     max_parked: int | None
     max_history_size: int | None
     history_ttl_seconds: float | None
+    recording: bool
+    placement: Mapping[str, ExecutionMode | str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,10 @@ class Settings:
     """Records that the job's history keeps; 0 keeps none, `None` all."""
     history_ttl_seconds: float | None = 3600
     """Seconds for which it keeps them; `None`: for ever."""
+    recording: bool = False
+    """Whether the job keeps, in memory, a trace of every attempt, for `job.trace` and `job.explain()`."""
+    placement: Mapping[str, ExecutionMode | str] = field(default_factory=dict)
+    """By routine id: the mode it runs in, whatever the routine itself says."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "execution_mode", mode_named(self.execution_mode))
@@ -80,7 +86,9 @@ class Settings:
             seconds_of("history_ttl_seconds", self.history_ttl_seconds)
         if self.timeout is not None and seconds_of("timeout", self.timeout) == 0:
             raise SettingError("timeout must be more than 0 seconds; None means no limit.")
-        for name in ("strict", "insecure_cluster"):
+        placement = {routine_id: mode_named(mode) for routine_id, mode in self.placement.items()}
+        object.__setattr__(self, "placement", placement)
+        for name in ("strict", "insecure_cluster", "recording"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingError(f"{name} must be True or False, not {getattr(self, name)!r}.")
         if self.cluster is not None and self.executor is not None:
@@ -101,7 +109,7 @@ class Settings:
         """These settings with some of them replaced; raises `SettingError` for an unknown name."""
         if not arguments:
             return self
-        known = {field.name for field in fields(self)}
+        known = {one.name for one in fields(self)}
         for name in arguments:
             if name not in known:
                 raise SettingError(f"There is no setting {name!r}.{nearest(name, known)}")

@@ -15,6 +15,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 MAX_LINES_OF_A_FILE = 400
 MAX_LINES_OF_A_FUNCTION = 60
 MAX_METHODS_OF_A_CLASS = 18
+# What users see of a flow and of a job has a method for each thing that can be asked of it.
+FACES = {"api.py": 24, "job.py": 24}
 
 NAMES_THAT_SAY_NOTHING = re.compile(r"_?(utils?|helpers?|common|base|managers?|services?|misc|compat)")
 
@@ -27,6 +29,7 @@ MAY_CATCH_EVERYTHING = {
     "drivers/runner.py",
     "drivers/far.py",
     "drivers/invoke.py",
+    "drivers/measuring.py",
     "drivers/sequential.py",
     "drivers/threads.py",
 }
@@ -107,8 +110,9 @@ def test_a_function_fits_on_a_screen(path: Path) -> None:
 @every_file
 def test_a_class_does_not_do_everything(path: Path) -> None:
     classes = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.ClassDef)]
+    limit = FACES.get(name_of(path), MAX_METHODS_OF_A_CLASS)
     methods = {one.name: sum(isinstance(node, Function) for node in one.body) for one in classes}
-    assert {name: count for name, count in methods.items() if count > MAX_METHODS_OF_A_CLASS} == {}
+    assert {name: count for name, count in methods.items() if count > limit} == {}
 
 
 @every_file

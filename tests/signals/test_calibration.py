@@ -10,11 +10,10 @@ import pytest
 
 from routilux import Flow
 from routilux.errors import SettingError
-from routilux.execution_mode import ExecutionMode
 from routilux.insight.costs import Costs
 from routilux.signals.calibration import MEASURES, cache_directory, cached_costs, calibrate
 
-HERE = [ExecutionMode.SEQUENTIAL, ExecutionMode.CONCURRENT, ExecutionMode.ASYNCIO]
+HERE = list(MEASURES)
 
 
 @pytest.mark.parametrize("mode", HERE)

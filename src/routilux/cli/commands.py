@@ -10,11 +10,15 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 from cyclopts.types import ExistingDirectory, PositiveInt
 
+from routilux.cli.advising import EXAMPLES_OF_ADVICE, analyze, compare, simulate, tune
 from routilux.cli.loadtest import EXAMPLES as EXAMPLES_OF_LOADTEST
 from routilux.cli.loadtest import loadtest
-from routilux.cli.target import TargetError, flow_at
+from routilux.cli.report import EXAMPLES_OF_REPORT, report
+from routilux.cli.running import EXAMPLES_OF_RUN, run_flow
+from routilux.cli.target import flow_at
 from routilux.demo.comparison import all_equal
 from routilux.demo.show import run_demo
+from routilux.errors import RoutiluxError, TrialError
 from routilux.execution_mode import ExecutionMode
 
 EXAMPLES_OF_DEMO = """\
@@ -34,9 +38,9 @@ def run(arguments: Sequence[str]) -> int:
     """Runs the command that the arguments name, and gives the exit code."""
     try:
         return int(command_line()(list(arguments), result_action="return_int_as_exit_code_else_zero"))
-    except TargetError as error:
+    except RoutiluxError as error:
         print(f"routilux: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, TrialError) else 2
 
 
 def command_line() -> App:
@@ -51,6 +55,10 @@ def command_line() -> App:
     app.command(demo, help_epilogue=EXAMPLES_OF_DEMO)
     app.command(graph, help_epilogue=EXAMPLES_OF_GRAPH)
     app.command(loadtest, help_epilogue=EXAMPLES_OF_LOADTEST)
+    app.command(run_flow, name="run", help_epilogue=EXAMPLES_OF_RUN)
+    for command in (analyze, simulate, tune, compare):
+        app.command(command, help_epilogue=EXAMPLES_OF_ADVICE[command.__name__])
+    app.command(report, help_epilogue=EXAMPLES_OF_REPORT)
     return app
 
 

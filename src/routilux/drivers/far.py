@@ -20,13 +20,14 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
-from routilux.drivers.invoke import Invoker
+from routilux.drivers.invoke import Invoker, Outcome
 from routilux.errors import RemoteError, UnsendableError
 from routilux.facts import Emissions, Frame, frames_of
 from routilux.guard import guarded, text_of
 from routilux.machine.complaints import is_mistake, mistake_in
 from routilux.machine.plan import Station
 from routilux.routine import FunctionRoutine
+from routilux.signals.cpu import cpu_stamp
 
 CREDIT_NS = 5_000_000
 """For so long a generator gives values before they are sent, if it has the credit."""
@@ -56,6 +57,7 @@ class Recipe:
     stays: frozenset[str] = frozenset()
     """The events whose values only other routines of the same mode read."""
     pulled: bool = False
+    recorded: bool = False
 
 
 class Order(NamedTuple):
@@ -87,6 +89,8 @@ class Answer(NamedTuple):
     state: dict[str, Any] | None
     asked: int = 1
     """How often a generator was asked."""
+    cpu_ns: int | None = None
+    """What its thread's CPU clock counted, where its job is recorded."""
 
 
 def recipe_of(flow_id: str, station: Station) -> Recipe:
@@ -101,6 +105,7 @@ def recipe_of(flow_id: str, station: Station) -> Recipe:
         station.is_async,
         station.events,
         station.stays,
+        recorded=station.recorded,
     )
 
 
@@ -240,18 +245,20 @@ class FarSide:
         activation: Any = (order.number, recipe, order.arguments, 0, 0, order.attempt, None)
         began = perf_counter_ns()
         failed = self._failed.pop((order.job_id, order.number, order.attempt), None) if self._failed else None
-        emissions, error, more = invoker(activation, order.skip) if failed is None else ((), failed, False)
+        before = cpu_stamp() if recipe.recorded else 0
+        emissions, error, more, _ = invoker(activation, order.skip) if failed is None else Outcome((), failed)
         ended, asked = perf_counter_ns(), 1
         if more and order.credit > 1:
             emissions, more, asked = self._further(invoker, activation, order, [*emissions], began)
             ended = perf_counter_ns()
+        cpu_ns = cpu_stamp() - before if recipe.recorded else None
         frames = () if error is None else frames_of(error)
         state = None if order.state is None else states[recipe.routine_id]
         if not (more or invoker.keeps_any):
             states.clear()
             if len(self._invokers) > JOBS_REMEMBERED:
                 self._make_room()
-        return Answer(order.number, order.attempt, began, ended, emissions, error, frames, more, state, asked)
+        return Answer(order.number, order.attempt, began, ended, emissions, error, frames, more, state, asked, cpu_ns)
 
     def _further(
         self, invoker: Invoker, activation: Any, order: Order, emissions: list[tuple[str, Any]], began: int
@@ -259,7 +266,7 @@ class FarSide:
         """Asks an open generator for more, as far as credit and time go."""
         more, asked = True, 1
         while more and asked < order.credit and perf_counter_ns() - began < CREDIT_NS:
-            further, error, more = invoker(activation, 0)
+            further, error, more, _ = invoker(activation, 0)
             if error is not None:
                 self._failed[order.job_id, order.number, order.attempt] = error
                 return emissions, True, asked

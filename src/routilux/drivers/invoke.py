@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from routilux.context import Context, current_context
 from routilux.errors import HandlerReturnError
-from routilux.facts import Emissions
+from routilux.facts import Emissions, Measured
 from routilux.guard import guarded
 from routilux.machine.delivery import Activation
 from routilux.machine.plan import Station
@@ -31,6 +31,8 @@ class Outcome(NamedTuple):
     error: BaseException | None = None
     more: bool = False
     """Whether it is a generator that can be asked for another value."""
+    measured: Measured | None = None
+    """What was measured, by an invoker that measures."""
 
 
 class Invoker:

@@ -195,12 +195,13 @@ class Runner(Coroutine[Any, Any, None]):
             return Settled(number, attempt, began, began, 0, stopped=True)
         skip = machine.fan_outs.yields_of(number) if activation[1].is_generator else 0
         if activation[1].is_async:
-            emissions, error, more = await seat.invoker.awaited(activation, skip)
+            outcome = await seat.invoker.awaited(activation, skip)
         else:
-            emissions, error, more = seat.invoker(activation, skip)
-        if error is not None:
-            return self._raised(error, began)
-        return Settled(number, attempt, began, now(), 0, emissions, None, more)
+            outcome = seat.invoker(activation, skip)
+        if outcome.error is not None:
+            return self._raised(outcome.error, began)._replace(measured=outcome.measured)
+        emissions, _, more, measured = outcome
+        return Settled(number, attempt, began, now(), 0, emissions, None, more, measured=measured)
 
     def _raised(self, error: BaseException, began: int) -> Settled:
         """The fact that a handler raised, or that it was cancelled because nobody wanted its outcome."""

@@ -11,7 +11,7 @@ from heapq import heappop
 
 from routilux.course import BATCH, Course
 from routilux.drivers.invoke import Invoker
-from routilux.facts import Fact
+from routilux.facts import Fact, Settled
 from routilux.machine.delivery import Activation
 from routilux.machine.step import apply
 from routilux.ports import Clock
@@ -120,9 +120,11 @@ class SequentialDriver:
     def _perform(self, activation: Activation) -> None:
         machine, clock = self._machine, self._clock
         began = clock.now()
-        emissions, error, more = self._invoker(activation, machine.fan_outs.yields_of(activation[0]))
+        emissions, error, more, measured = self._invoker(activation, machine.fan_outs.yields_of(activation[0]))
         ended = clock.now()
         machine.answered(activation[0], activation[5])
+        if measured is not None:
+            machine.ledger.measure(Settled(activation[0], activation[5], began, ended), measured)
         if error is None:
             machine.emitted(activation, emissions, began, ended, more=more)
         elif isinstance(error, Exception):

@@ -147,8 +147,9 @@ class ThreadDriver(LocalDriver):
                 return Settled(number, attempt, now(), now(), worker.number, stopped=True)
         skip = machine.fan_outs.yields_of(number) if activation[1].is_generator else 0
         began = now()
-        emissions, error, more = seat.invoker(activation, skip)
-        return Settled(number, attempt, began, now(), worker.number, emissions, error, more)
+        emissions, error, more, measured = seat.invoker(activation, skip)
+        ended = now()
+        return Settled(number, attempt, began, ended, worker.number, emissions, error, more, measured=measured)
 
 
 def _run(seat: Seat, number: int, attempt: int) -> Run:

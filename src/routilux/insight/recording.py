@@ -14,13 +14,13 @@ from typing import Any
 
 from routilux.errors import RecordingError
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import ActivationStatus
+from routilux.facts import ActivationStatus, JobStatus
 from routilux.insight.trace import Attempt, Host, Observed, ThreadState, Trace
 
 FORMAT = "routilux-trace"
 VERSION = 1
 COLUMNS = [field.name for field in fields(Attempt)]
-PLAIN = ("flow_id", "job_id", "workers", "start", "end", "streamed", "foreign_load", "engine")
+PLAIN = ("flow_id", "job_id", "workers", "start", "end", "streamed", "foreign_load", "engine", "epoch_offset_ns")
 """Fields of a trace that JSON has as they are."""
 
 
@@ -31,6 +31,7 @@ def to_json(trace: Trace) -> str:
         "version": VERSION,
         **{name: getattr(trace, name) for name in PLAIN},
         "mode": trace.mode.value,
+        "status": None if trace.status is None else trace.status.value,
         "host": {field.name: getattr(trace.host, field.name) for field in fields(Host)},
         "routines": {routine_id: _observed(one) for routine_id, one in trace.routines.items()},
         "workers_by_mode": {mode.value: count for mode, count in trace.workers_by_mode.items()},
@@ -77,6 +78,7 @@ def _trace(data: Mapping[str, Any]) -> Trace:
     trace = Trace(
         **{name: data[name] for name in PLAIN},
         mode=ExecutionMode(data["mode"]),
+        status=None if data["status"] is None else JobStatus(data["status"]),
         host=Host(**data["host"]),
         attempts=tuple(_attempt(dict(zip(data["columns"], row, strict=True))) for row in data["attempts"]),
         routines={routine_id: _seen(one) for routine_id, one in data["routines"].items()},

@@ -10,10 +10,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import ActivationStatus, Record
+from routilux.facts import ActivationStatus, JobStatus, Measured, Record
 
 
 class ThreadState(enum.StrEnum):
@@ -68,6 +67,8 @@ class Attempt:
     """The size of its arguments, pickled."""
     pickle_ns: int | None = None
     """How long it took to pickle them and back."""
+    error: str | None = None
+    """The type and text of what it raised, on one line."""
 
     @property
     def run_time(self) -> float:
@@ -119,14 +120,6 @@ class Host:
     """Seconds after which a thread that waits for the GIL makes its holder let go."""
 
 
-class Measured(NamedTuple):
-    """What the recording of one attempt adds to its record."""
-
-    cpu_ns: int | None = None
-    payload_bytes: int | None = None
-    pickle_ns: int | None = None
-
-
 UNMEASURED = Measured()
 
 
@@ -157,6 +150,10 @@ class Trace:
     """How many cores other processes used meanwhile; `None`: it is not known."""
     engine: str = ""
     """The version of Routilux that recorded it."""
+    status: JobStatus | None = None
+    """How the job ended; `None`: it is not known."""
+    epoch_offset_ns: int | None = None
+    """Add it to a moment to get nanoseconds since the epoch; `None`: it is not known."""
 
     @property
     def wall_time(self) -> float:
@@ -190,10 +187,11 @@ def attempts_of(
     """
     measured, contributors = measured or {}, contributors or {}
     attempts = []
-    for _, number, routine_id, attempt, status, cause, fired, begun, ended, worker, _ in records:
+    for _, number, routine_id, attempt, status, cause, fired, begun, ended, worker, failure in records:
         causes = contributors.get(number) or ((cause,) if cause else ())
         extra = measured.get((number, attempt, begun), UNMEASURED)
         how = ActivationStatus(status)
-        attempts.append(Attempt(number, routine_id, attempt, how, causes, fired, begun, ended, worker, *extra))
+        error = None if failure is None else failure.message
+        attempts.append(Attempt(number, routine_id, attempt, how, causes, fired, begun, ended, worker, *extra, error))
     # Nothing settles before what it comes from, so a stable sort keeps those apart that began at one moment.
     return tuple(sorted(attempts, key=lambda one: one.begun))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from routilux.checks import addressed, check_flow
+from routilux.errors import UnknownRoutineError, nearest
 from routilux.execution_mode import ExecutionMode
 from routilux.fields import reader
 from routilux.firing import Batch, Collect, Keyed
@@ -15,14 +16,26 @@ from routilux.machine.calls import caller
 from routilux.machine.plan import Plan, Station, Target
 from routilux.slots import ERROR, OUTPUT, Handler
 
+EVERYTHING_AT_HOME: Mapping[str, ExecutionMode] = {}
+
 
 def compile_plan(
-    flow: FlowDefinition, entry: str, given: Iterable[str], mode: ExecutionMode = ExecutionMode.SEQUENTIAL
+    flow: FlowDefinition,
+    entry: str,
+    given: Iterable[str],
+    mode: ExecutionMode = ExecutionMode.SEQUENTIAL,
+    placement: Mapping[str, ExecutionMode] = EVERYTHING_AT_HOME,
+    *,
+    recorded: bool = False,
 ) -> Plan:
-    """Checks the flow and compiles it for jobs in `mode` that start at `entry` with params for the slots `given`."""
+    """Checks the flow and compiles it for jobs in `mode` that start at `entry` with params for the slots `given`.
+
+    `placement` has routines that run in another mode than they say. What is `recorded` is measured.
+    """
+    _check_placement(flow, placement)
     fan_outs = check_flow(flow, entry)
     arrows = arrows_of(flow)
-    shape = _Shape(flow, entry, frozenset(given), mode, fan_outs, on_cycles(arrows), ranks(arrows))
+    shape = _Shape(flow, entry, frozenset(given), mode, placement, fan_outs, on_cycles(arrows), ranks(arrows))
     stations: list[Station] = []
     listeners: dict[tuple[str, str], Station] = {}
     inside = reachable(arrows, [entry])
@@ -38,7 +51,7 @@ def compile_plan(
             end = target.station.index, target.position
             feeders[end] = tuple(dict.fromkeys((*feeders.get(end, ()), station.routine_id)))
     for station in stations:
-        _mark(station, scoped=bool(fan_outs))
+        _mark(station, scoped=bool(fan_outs), recorded=recorded)
     for station in stations:
         station.successor = _successor(station)
     entries = _entries(flow, entry, shape.given, [one for one in stations if one.routine_id == entry])
@@ -47,11 +60,7 @@ def compile_plan(
     }
     flushing = tuple(station for station in stations if isinstance(station.rule, (Batch, Collect)))
     limits = {station.routine_id: (station.limit, station.needs) for station in stations if station.limited}
-    rates = {
-        rate_name(member.id): member.options.rate_limit
-        for member in flow.routines.values()
-        if member.options.rate_limit is not None
-    }
+    rates = {rate_name(one.id): one.options.rate_limit for one in flow.routines.values() if one.options.rate_limit}
     modes = frozenset({mode, *(station.mode for station in stations)})
     return Plan(
         flow.flow_id,
@@ -68,6 +77,13 @@ def compile_plan(
     )
 
 
+def _check_placement(flow: FlowDefinition, placement: Iterable[str]) -> None:
+    for routine_id in placement:
+        if routine_id not in flow.routines:
+            known = nearest(routine_id, flow.routines)
+            raise UnknownRoutineError(f"Flow {flow.flow_id!r}, placement: there is no routine {routine_id!r}.{known}")
+
+
 def rate_name(routine_id: str) -> str:
     """Under which name the `rate_limit` of a routine is among the limits of its flow."""
     return f"rate_limit of {routine_id}"
@@ -82,9 +98,11 @@ def _entries(
     return tuple(station for station, handler in zip(stations, handlers, strict=True) if handler in chosen)
 
 
-def _mark(station: Station, *, scoped: bool) -> None:
+def _mark(station: Station, *, scoped: bool, recorded: bool) -> None:
     """Says of a station, once its outputs are known, how little care its activations need."""
-    needs_care = scoped or station.needs_context or station.limited or station.timeout_ns or not station.at_home
+    station.recorded = recorded
+    needs_care = recorded or scoped or station.needs_context or station.limited or not station.at_home
+    needs_care = needs_care or station.timeout_ns is not None
     awaited = station.is_async and station.mode is not ExecutionMode.ASYNCIO
     station.plain = not (needs_care or awaited or station.is_generator)
     station.pulled = station.is_generator and not (needs_care or station.is_async or station.on_cycle)
@@ -119,6 +137,7 @@ class _Shape(NamedTuple):
     entry: str
     given: frozenset[str]
     mode: ExecutionMode
+    placement: Mapping[str, ExecutionMode]
     fan_outs: Mapping[str, str]
     cycles: set[str]
     ranks: Mapping[str, int]
@@ -139,7 +158,7 @@ class _Shape(NamedTuple):
         keys = tuple(reader(_key(rule, name)) for name in names if name not in holds) if isinstance(rule, Keyed) else ()
         events = frozenset(member.routine.events)
         options, keeps_state = member.options, _keeps_state(member)
-        mode = _mode(self.mode, member, handler)
+        mode = _mode(self.mode, self.placement.get(member.id, options.execution_mode), options.inline, handler)
         rate = () if options.rate_limit is None else (rate_name(member.id),)
         return Station(
             index=index,
@@ -179,16 +198,16 @@ def _keeps_state(member: Member) -> bool:
     return member.routine.keeps_state if member.options.keeps_state is None else member.options.keeps_state
 
 
-def _mode(home: ExecutionMode, member: Member, handler: Handler) -> ExecutionMode:
+def _mode(home: ExecutionMode, chosen: ExecutionMode | str | None, inline: bool, handler: Handler) -> ExecutionMode:
     """Where a handler runs: as its routine says, or in the job's own mode.
 
     What waits in the way of an event loop runs on one, and what does not, on a thread: unless a handler is sent
     elsewhere by name, or awaited in its turn, as in sequential mode.
     """
-    chosen, is_async = member.options.execution_mode, handler.signature.is_async
+    is_async = handler.signature.is_async
     mode = home if chosen is None else ExecutionMode(chosen)
     if mode is ExecutionMode.ASYNCIO:
-        return mode if is_async or member.options.inline else ExecutionMode.CONCURRENT
+        return mode if is_async or inline else ExecutionMode.CONCURRENT
     if is_async and mode is not ExecutionMode.SEQUENTIAL and (chosen is None or mode is ExecutionMode.CONCURRENT):
         return ExecutionMode.ASYNCIO
     return mode

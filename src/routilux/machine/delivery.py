@@ -68,6 +68,7 @@ class Delivery:
         "_gates",
         "_max_parked",
         "_plan",
+        "contributors",
         "left",
         "max_activations",
         "misfires",
@@ -94,6 +95,8 @@ class Delivery:
         self.misfires: list[Misfire] = []
         self.trouble: ActivationLimitError | ParkedLimitError | None = None
         """What makes it impossible to go on."""
+        self.contributors: dict[int, tuple[int, ...]] | None = None
+        """Of a recorded job, by activation: all whose emissions it was handed, where these are several."""
         self.new_batches: list[BatchGate] = []
         """The gates whose first message of a batch just came, so that a timer may be set."""
         self.root: Place | None = (Scope(None, 0, None), ()) if plan.scoped else None
@@ -234,6 +237,8 @@ class Delivery:
             self.trouble = _too_many(self._plan.flow_id, gate, position, self._max_parked)
 
     def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:
+        if self.contributors is not None:
+            _note(self.contributors, self.fired + 1, {message.cause for message in firing.consumed})
         places = [message.place for message in firing.consumed if message.place is not None]
         if not places or isinstance(station.rule, Collect):
             self.fire(station, firing.arguments, cause, self.root, moment)
@@ -266,6 +271,8 @@ class Delivery:
         if not isinstance(station.rule, First):
             items.sort(key=lambda item: item[:2])
         cause = max((item[3] for item in items), default=scope.number)
+        if self.contributors is not None:
+            _note(self.contributors, self.fired + 1, {item[3] for item in items})
         self.fire(station, ([item[2] for item in items],), cause, scope.outer, moment)
 
     def _stuck_scopes(self) -> list[Scope]:
@@ -279,6 +286,12 @@ class Delivery:
                         found[scope] = None
                     scope = scope.outer[0]
         return list(found)
+
+
+def _note(contributors: dict[int, tuple[int, ...]], number: int, causes: set[int]) -> None:
+    """Writes down what an activation comes from, where that is more than its last cause."""
+    if len(causes) > 1:
+        contributors[number] = tuple(sorted(causes - {0}))
 
 
 def _mixed(station: Station) -> Exception:

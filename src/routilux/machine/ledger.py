@@ -5,14 +5,28 @@ from __future__ import annotations
 from collections import deque
 
 from routilux.errors import HandlerInputError, HandlerTimeoutError, UnsendableError, WorkerLostError
-from routilux.facts import ActivationStatus, Failure, FailureKind, Frame, Origin, Record, frames_of
+from routilux.facts import ActivationStatus, Failure, FailureKind, Frame, Measured, Origin, Record, Settled, frames_of
 from routilux.machine.delivery import Activation
+
+
+class Recorded:
+    """What is written down of a recorded job beside its records."""
+
+    __slots__ = ("contributors", "measured", "pauses")
+
+    def __init__(self) -> None:
+        self.measured: dict[tuple[int, int, int], Measured] = {}
+        """By activation, attempt and the moment at which it began."""
+        self.contributors: dict[int, tuple[int, ...]] = {}
+        """By activation: all whose emissions it was handed, where these are several."""
+        self.pauses: list[int] = []
+        """When the job was paused and went on, in turn."""
 
 
 class Ledger:
     """What is written down of a job while it runs; readers take `records` out in batches."""
 
-    __slots__ = ("error_count", "errors", "late", "origin", "records", "unusual")
+    __slots__ = ("error_count", "errors", "late", "origin", "recorded", "records", "unusual")
 
     def __init__(self, origin: Origin, max_errors: int | None) -> None:
         self.origin = origin
@@ -25,6 +39,8 @@ class Ledger:
         self.error_count = 0
         self.late = 0
         """How many outcomes came after their attempt had timed out."""
+        self.recorded: Recorded | None = None
+        """Of a job that is recorded."""
 
     def add(
         self,
@@ -45,6 +61,19 @@ class Ledger:
         if failure is not None and status is not ActivationStatus.RETRIED:
             self.error_count += 1
             self.errors.append(failure)
+
+    def measure(self, fact: Settled, measured: Measured) -> None:
+        """Writes down what was measured of an attempt of a recorded job, in as many parts as `add_asked` makes."""
+        if self.recorded is not None:
+            share = (fact.ended - fact.began) // fact.asked
+            part = measured._replace(cpu_ns=None if measured.cpu_ns is None else measured.cpu_ns // fact.asked)
+            for one in range(fact.asked):
+                self.recorded.measured[fact.activation_id, fact.attempt, fact.began + one * share] = part
+
+    def note_pause(self, moment: int, *, paused: bool) -> None:
+        """Writes down that a recorded job is paused now, or goes on."""
+        if self.recorded is not None and len(self.recorded.pauses) % 2 != paused:
+            self.recorded.pauses.append(moment)
 
     def add_asked(self, activation: Activation, began: int, ended: int, worker: int, values: int) -> int:
         """Writes down the values that a generator gave before its last answer, as if all had taken the same time.

@@ -31,7 +31,7 @@ from routilux.machine.complaints import handler_timeout, is_mistake, job_timeout
 from routilux.machine.delivery import Activation, Delivery, Misfire
 from routilux.machine.failures import Failures
 from routilux.machine.fanouts import FanOuts
-from routilux.machine.ledger import Ledger, failure_of, without_traceback
+from routilux.machine.ledger import Ledger, Recorded, failure_of, without_traceback
 from routilux.machine.plan import Plan
 from routilux.machine.stranded import stranded
 from routilux.machine.timers import Alarm, Timers
@@ -64,6 +64,9 @@ class Machine:
         self.ready = self.delivery.ready
         self.fan_outs = FanOuts(self.delivery)
         self.ledger = Ledger(origin, settings.max_history_size)
+        if settings.recording:
+            self.ledger.recorded = Recorded()
+            self.delivery.contributors = self.ledger.recorded.contributors
         self._job_id = origin.job_id
         self._limit = self.delivery.max_activations
         self._record = self.ledger.records.append
@@ -213,7 +216,8 @@ class Machine:
                 return
         if asked > 1:
             began = self.ledger.add_asked(activation, began, ended, worker, asked - 1)
-        self.ledger.add(activation, YIELDED if more else COMPLETED, began, ended, worker)
+        last = activation if asked == 1 else (*activation[:4], began, *activation[5:])
+        self.ledger.add(last, YIELDED if more else COMPLETED, began, ended, worker)
         self.fan_outs.emit(activation, emissions, ended, more=more, yields=asked)
         self._after_delivery(ended)
         if self.end is not None:

@@ -64,6 +64,8 @@ class Station:
     """The same for generators that are not on a cycle: whether a driver may just ask one for its next value."""
     stays: frozenset[str] = frozenset()
     """The events whose emissions go, as they are, only to routines of the same mode."""
+    recorded: bool = False
+    """Whether each attempt is measured, for which it takes the way of those that need care."""
     successor: Station | None = None
     """Set where the one thing that follows a value is that this plain station fires with it."""
 

@@ -23,8 +23,10 @@ def apply(machine: Machine, fact: Fact) -> None:
             machine.start(fact.messages, fact.moment)
         case Paused():
             machine.paused = not machine.done
+            machine.ledger.note_pause(fact.moment, paused=True)
         case Resumed():
             machine.paused = False
+            machine.ledger.note_pause(fact.moment, paused=False)
         case Freed():
             machine.admission.offer_all()
         case _:
@@ -35,6 +37,8 @@ def apply(machine: Machine, fact: Fact) -> None:
 def settle(machine: Machine, fact: Settled) -> None:
     """An outcome came: of a running attempt, of one that is over already, or after the job was stopped."""
     activation = machine.answered(fact.activation_id, fact.attempt)
+    if fact.measured is not None:
+        machine.ledger.measure(fact, fact.measured)
     if activation is None:
         machine.ledger.late += not fact.stopped
         return

@@ -179,8 +179,6 @@ def _processes(new_flow: NewFlow) -> dict[str, float]:
     count = WIDE // 4
     with new_flow("calibration", max_workers=1) as flow:
         flow.chain(flow.add_routine(spread, "spread"), flow.add_routine(used, "leaf"))
-        flow.add_routine(turn, "turn")
-        flow.connect("turn", "turn")
         callers, children = [], []
         for _ in range(REPEATS):
             before = time.process_time()
@@ -188,6 +186,8 @@ def _processes(new_flow: NewFlow) -> dict[str, float]:
             callers.append((time.process_time() - before) / count)
             cpu = [seconds for _, seconds in job.results["leaf"]]
             children.append((max(cpu) - min(cpu)) / (count - 1))
+    with new_flow("calibration", max_workers=1) as flow:
+        flow.connect(flow.add_routine(turn, "turn"), "turn")
         hop = _deep(flow, b"")
         heavy = _deep(flow, bytes(PAYLOAD))
     caller, child = min(callers), min(children)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fastdigest import TDigest
 
@@ -16,6 +17,17 @@ DIGEST_AT = 256
 
 CENTROIDS = 200
 """The size of a digest: quantiles are right to about a hundredth of their rank, and better at the ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """How durations are spread."""
+
+    count: int
+    total: float
+    """Seconds of all together."""
+    at_most: tuple[int, ...]
+    """For each of the bounds that were asked for: how many durations were no longer, an estimate."""
 
 
 class Figures:
@@ -61,6 +73,13 @@ class Figures:
             self.count += other.count
             self.total += other.total
             self._digest.merge_inplace(other.digest)
+
+    def distribution(self, bounds: Sequence[float]) -> Distribution:
+        """How many durations were at most so many seconds; the bounds ascend."""
+        if not self.count:
+            return Distribution(0, 0.0, (0,) * len(bounds))
+        shares = [self.digest.cdf(bound * 1e9) if bound * 1e9 < self.longest else 1.0 for bound in bounds]
+        return Distribution(self.count, self.total / 1e9, tuple(round(share * self.count) for share in shares))
 
     def summary(self) -> dict[str, float]:
         """`min`, `mean`, `p50`, `p95`, `p99` and `max` in seconds; empty where there was nothing."""

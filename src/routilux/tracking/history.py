@@ -37,8 +37,13 @@ class History:
     @property
     def executions(self) -> Executions:
         """What is kept now, oldest first."""
+        return Executions(self.records, self._offset)
+
+    @property
+    def records(self) -> list[Record]:
+        """The same as tuples."""
         self._prune()
-        return Executions(list(self._records), self._offset)
+        return list(self._records)
 
     @property
     def counts(self) -> Mapping[str, Counts]:

@@ -14,12 +14,12 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 from routilux.errors import ResultError, nearest
 from routilux.facts import JobStatus, Origin, Record
 from routilux.tracking.counts import Counts, Tally
-from routilux.tracking.figures import Figures
+from routilux.tracking.figures import Distribution, Figures
 from routilux.tracking.kept import Kept
 from routilux.tracking.records import ExecutionRecord, Executions
 from routilux.tracking.report import report_lines
@@ -45,6 +45,14 @@ class RoutineFigures:
     def __init__(self) -> None:
         self.run_time = Figures()
         self.queue_wait = Figures()
+
+
+class Distributions(NamedTuple):
+    """How durations are spread: of the attempts of each routine, of their waits, and of jobs."""
+
+    run_time: dict[str, Distribution]
+    queue_wait: dict[str, Distribution]
+    jobs: Distribution
 
 
 class ExecutionTracker:
@@ -79,6 +87,23 @@ class ExecutionTracker:
             self._sort()
             kept = self._kept.by_routine()
             return {name: Executions(kept[name], self._offset) for name in self._routines if name in kept}
+
+    @property
+    def counts(self) -> Mapping[str, Counts]:
+        """By routine id: how its activations ended, all of them."""
+        with self._lock:
+            self._sort()
+            return self._tally.counts()
+
+    def get_distributions(self, bounds: Sequence[float]) -> Distributions:
+        """How many durations were at most so many seconds, for each of the bounds, which ascend."""
+        with self._lock:
+            self._sort()
+            return Distributions(
+                {name: figures.run_time.distribution(bounds) for name, figures in self._routines.items()},
+                {name: figures.queue_wait.distribution(bounds) for name, figures in self._routines.items()},
+                self._jobs.durations.distribution(bounds),
+            )
 
     def absorb(self, records: Sequence[Record], unusual: Sequence[Record]) -> None:
         """Takes records of one job in; from any thread."""
@@ -222,6 +247,8 @@ class _Jobs:
         self._worker_ns = 0
         self._busy_ns = 0
         self._busy_since = 0
+        self._unfolded: list[int] = []
+        self._durations = Figures()
         self.most_workers = 0
 
     def started(self, job_id: str, moment: int, workers: int) -> None:
@@ -234,8 +261,17 @@ class _Jobs:
         self._running.pop(job_id, None)
         self._ended[str(status)] += 1
         self._worker_ns += (ended - started) * workers
+        self._unfolded.append(ended - started)
+        if len(self._unfolded) >= WHOLE:
+            self._fold()
         if not self._running:
             self._busy_ns += ended - self._busy_since
+
+    @property
+    def durations(self) -> Figures:
+        """How long jobs took."""
+        self._fold()
+        return self._durations
 
     def busy_ns(self, now: int) -> int:
         """For how long at least one job ran."""
@@ -248,6 +284,11 @@ class _Jobs:
     def by_status(self) -> dict[str, int]:
         running = {"running": len(self._running)} if self._running else {}
         return {**running, **self._ended}
+
+    def _fold(self) -> None:
+        if self._unfolded:
+            self._durations.fold(self._unfolded)
+            self._unfolded = []
 
 
 def _records(counts: Counts) -> int:

@@ -250,7 +250,7 @@ class ClusterDriver(Driver):
         began = self._clock.now()
         given, error = guarded(lambda: tuple(one.open() if isinstance(one, Parcel) else one for one in arguments))
         if error is None:
-            emissions, failure, more = seat.invoker((number, station, given, cause, fired, count, place), skip)
+            emissions, failure, more, _ = seat.invoker((number, station, given, cause, fired, count, place), skip)
         else:
             emissions, failure, more = (), error, False
         self._under_way.pop(attempt.identity, None)

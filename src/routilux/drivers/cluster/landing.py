@@ -11,7 +11,7 @@ from routilux.drivers.cluster.port import Cluster, ClusterParcel
 from routilux.drivers.cluster.travel import Enclosed, Reply
 from routilux.drivers.far import Answer
 from routilux.errors import ClusterError, RemoteError, WorkerLostError
-from routilux.facts import Emissions, Settled
+from routilux.facts import Emissions, Measured, Settled
 from routilux.guard import guarded, text_of
 
 Ended: TypeAlias = "tuple[Attempt, Settled | BaseException]"
@@ -86,4 +86,6 @@ def _outcome(attempt: Attempt, answer: Answer, emissions: Emissions, shift: int,
         kept.clear()
         kept.update(answer.state)
     began, ended = answer.began + shift, answer.ended + shift
-    return Settled(answer.number, answer.attempt, began, ended, worker, emissions, answer.error, frames=answer.frames)
+    measured = None if answer.cpu_ns is None else Measured(answer.cpu_ns)
+    who = answer.number, answer.attempt, began, ended, worker
+    return Settled(*who, emissions, answer.error, frames=answer.frames, measured=measured)

@@ -16,7 +16,20 @@ Identity: TypeAlias = tuple[Seat, int, int]
 class Errand:
     """One attempt, or one pull of an open generator."""
 
-    __slots__ = ("activation", "batch", "identity", "lost", "pace", "position", "seat", "skip", "stopped", "weight_ns")
+    __slots__ = (
+        "activation",
+        "batch",
+        "identity",
+        "lost",
+        "pace",
+        "pickle_ns",
+        "position",
+        "seat",
+        "size",
+        "skip",
+        "stopped",
+        "weight_ns",
+    )
 
     def __init__(self, seat: Seat, activation: Activation, skip: int, pace: Pace) -> None:
         self.seat = seat
@@ -32,6 +45,10 @@ class Errand:
         self.position = 0
         self.stopped = False
         """Whether its worker was ended because of it, so that nobody is told of it any more."""
+        self.size: int | None = None
+        """Of a recorded job: how many bytes its arguments took."""
+        self.pickle_ns: int | None = None
+        """The same: how long it took to pickle them, and about as long to read them."""
 
 
 class Batch:

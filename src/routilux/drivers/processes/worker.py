@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
+from time import perf_counter_ns
 from typing import Any
 
 from routilux.drivers.far import Answer, pack, pack_code, recipe_of, unsendable
@@ -23,7 +24,7 @@ from routilux.drivers.processes.segments import Folders, Segment, read, remove
 from routilux.drivers.processes.serve import HELLO, PLAIN, Message, Sent
 from routilux.drivers.processes.spawn import Spawned, spawn, why_none_starts
 from routilux.errors import UnsendableError, WorkerLostError
-from routilux.facts import Settled
+from routilux.facts import Measured, Settled
 from routilux.guard import guarded, text_of
 
 LOOK_SECONDS = 0.005
@@ -163,7 +164,10 @@ class Worker(threading.Thread):
         if pace.key not in self._taught and pace.key not in lessons:
             lessons[pace.key] = _lesson(errand)
         state = seat.course.states.setdefault(station.routine_id, {}) if station.keeps_state else None
+        before = perf_counter_ns() if station.recorded else 0
         inputs = self._folders.put((arguments, state))
+        if station.recorded:
+            errand.size, errand.pickle_ns = _size(inputs), 2 * (perf_counter_ns() - before)
         if isinstance(inputs, Segment):
             self._segments.append(inputs)
         most = seat.course.machine.settings.max_pending or self._desk.load.window
@@ -207,7 +211,7 @@ class Worker(threading.Thread):
         errands = batch.errands[batch.done : batch.done + len(found)]
         batch.done += len(found)
         answers = [self._answer(errand, kind, packed) for errand, (kind, packed) in zip(errands, found, strict=True)]
-        runs = [((ended - began) // asked, more) for _, _, began, ended, *_, more, _, asked in answers]
+        runs = [((ended - began) // asked, more) for _, _, began, ended, *_, more, _, asked, _ in answers]
         self._desk.ended(self.post, errands, runs)
         for errand, answer in zip(errands, answers, strict=True):
             if errand.stopped:
@@ -232,7 +236,7 @@ class Worker(threading.Thread):
 
     def _settled(self, errand: Errand, answer: tuple[Any, ...]) -> Settled:
         """The fact that the fields of an answer tell."""
-        number, attempt, began, ended, emissions, error, frames, more, state, asked = answer
+        number, attempt, began, ended, emissions, error, frames, more, state, asked, cpu_ns = answer
         station = errand.pace.station
         if state is not None:
             errand.seat.course.states[station.routine_id] = state
@@ -241,7 +245,8 @@ class Worker(threading.Thread):
                 (event, self._folders.keep(value) if type(value) is Segment else value) for event, value in emissions
             ]
         began, ended = began + self._offset_ns, ended + self._offset_ns
-        return Settled(number, attempt, began, ended, self.post.number, emissions, error, more, frames, asked)
+        settled = Settled(number, attempt, began, ended, self.post.number, emissions, error, more, frames, asked)
+        return settled if cpu_ns is None else settled._replace(measured=Measured(cpu_ns, errand.size, errand.pickle_ns))
 
     def _settle(self) -> None:
         """Tells the host what has been read."""
