@@ -1,6 +1,18 @@
-"""What all tests rely on."""
+"""What all tests rely on, and how hard the properties are tried.
 
+`HYPOTHESIS_PROFILE=deep python -m pytest tests/properties` tries for long.
+"""
+
+import os
 import signal
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "short", max_examples=200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("deep", settings.get_profile("short"), max_examples=5000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
 
 def pytest_configure() -> None:
