@@ -26,12 +26,14 @@ BOOT = (
 )
 
 SETTINGS = {
+    "distributed.deploy.lost-worker-timeout": "365 days",
     "distributed.scheduler.allowed-failures": 0,
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.worker.profile.enabled": False,
 }
-"""Dask tries nothing again that died with a worker, as the machine counts attempts; and it serves no pages."""
+"""Dask tries nothing again that died with a worker, as the machine counts attempts; it serves no pages; and it does not
+give a worker up that is not back within seconds, as one that is killed again, or starts on a busy machine."""
 
 END_SECONDS = 15.0
 
@@ -113,6 +115,7 @@ def main(workers: int) -> None:
             silence_logs=50,
         ) as cluster,
     ):
-        told.write(f"{cluster.scheduler_address}\n")
-        told.close()
+        with contextlib.suppress(BrokenPipeError):  # then standard input has ended as well
+            told.write(f"{cluster.scheduler_address}\n")
+            told.close()
         sys.stdin.read()
