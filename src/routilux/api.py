@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, ClassVar, Self, Unpack
 
@@ -17,6 +17,7 @@ from routilux.flow import FlowDefinition
 from routilux.job import Job
 from routilux.launch import OWN_ENGINE, Launch, Planned, Prepared
 from routilux.loading import loaded, loaded_extra
+from routilux.loadtest.outcome import Outcome, StepFigures
 from routilux.many import MAX_JOBS, run_many
 from routilux.modes import Mode
 from routilux.ports import Clock
@@ -141,6 +142,51 @@ class Flow(FlowDefinition):
             return jobs
         shown: Iterator[Job] = loaded_extra("routilux.progress", "shown", "cli", "progress=True")(jobs, params)
         return shown
+
+    def load_test(
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        *,
+        arrivals: str | Iterable[float] = "poisson",
+        users: int | None = None,
+        think: float | str = 0.0,
+        rate: float | None = None,
+        slo: str | Iterable[str] | None = None,
+        soak: float | str | None = None,
+        step_seconds: float | str = 3.0,
+        max_rate: float | None = None,
+        seed: int = 0,
+        on_step: Callable[[StepFigures], None] | None = None,
+        **settings: Unpack[SettingArguments],
+    ) -> Outcome:
+        """Finds how many jobs a second the flow sustains, how long they take then, and what stops it there.
+
+        Jobs start when they are due, in a pattern (`arrivals`: "poisson", "constant", "burst:N", or recorded moments
+        in seconds), and latency counts from that moment; with `users`, each of them waits for a job and `think`s
+        before the next. `rate` tries one rate in place of a search. `slo` is like "p99=50ms", or "p99=50ms@100/s" to
+        try that rate; `soak`, as "30m", goes on and watches the memory. Several `entry_params` take turns. The jobs
+        have workers of their own, and the flow's tracker does not see them. `on_step` is called after each step.
+        """
+        options = loaded("routilux.loadtest.options", "options_of")(
+            arrivals=arrivals,
+            users=users,
+            think=think,
+            rate=rate,
+            slo=slo,
+            soak=soak,
+            step_seconds=step_seconds,
+            max_rate=max_rate,
+            seed=seed,
+        )
+        run: Callable[..., Outcome] = loaded("routilux.loadtest.flow_system", "load_test")
+        bounds = self.settings.max_history_size, self.settings.history_ttl_seconds
+        tracker = tracking.ExecutionTracker(self.flow_id, *bounds)
+        kept, self.execution_tracker = self.execution_tracker, tracker
+        try:
+            return run(self, self._launch, tracker, entry, entry_params, settings, options, on_step)
+        finally:
+            self.execution_tracker = kept
 
     def what_if(
         self,

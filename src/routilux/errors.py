@@ -133,6 +133,10 @@ class RecordingError(RoutiluxError, ValueError):
     """A recorded job cannot be read: it is damaged, of another version, or of another flow."""
 
 
+class LoadTestError(RoutiluxError):
+    """A flow cannot be put under load, because its jobs fail without any."""
+
+
 class TrialError(RoutiluxError):
     """A job that was run to learn from it failed."""
 

@@ -42,7 +42,7 @@ def settings_of() -> Iterator[Mapping[str, Mapping[str, Any]]]:
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         distributed.LocalCluster(
-            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=50
+            n_workers=1, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=50
         ) as cluster,
         distributed.Client(cluster) as client,
     ):

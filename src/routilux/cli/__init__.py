@@ -10,7 +10,7 @@ NEEDED = frozenset({"cyclopts", "rich"})
 
 
 def main() -> int:
-    """Runs the command line, and gives the exit code: 0 done, 1 something failed, 2 it was called wrongly."""
+    """Runs the command line, and gives the exit code: 0 done, 1 something failed, 2 called wrongly, 3 not known."""
     try:
         commands = import_module("routilux.cli.commands")
     except ModuleNotFoundError as missing:

@@ -11,6 +11,8 @@ from cyclopts import App, Parameter
 from cyclopts.types import ExistingDirectory, PositiveInt
 
 from routilux.cli.advising import EXAMPLES_OF_ADVICE, analyze, compare, simulate, tune
+from routilux.cli.loadtest import EXAMPLES as EXAMPLES_OF_LOADTEST
+from routilux.cli.loadtest import loadtest
 from routilux.cli.report import EXAMPLES_OF_REPORT, report
 from routilux.cli.running import EXAMPLES_OF_RUN, run_flow
 from routilux.cli.target import flow_at
@@ -52,6 +54,7 @@ def command_line() -> App:
     )
     app.command(demo, help_epilogue=EXAMPLES_OF_DEMO)
     app.command(graph, help_epilogue=EXAMPLES_OF_GRAPH)
+    app.command(loadtest, help_epilogue=EXAMPLES_OF_LOADTEST)
     app.command(run_flow, name="run", help_epilogue=EXAMPLES_OF_RUN)
     for command in (analyze, simulate, tune, compare):
         app.command(command, help_epilogue=EXAMPLES_OF_ADVICE[command.__name__])

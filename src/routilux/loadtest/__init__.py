@@ -1,0 +1,1 @@
+"""Load tests: how many jobs a second a flow sustains, how long they take then, and what stops it there."""
