@@ -37,9 +37,7 @@ from routilux.insight.timeline import Use
 from routilux.insight.trace import Attempt, Trace
 from routilux.insight.verdict import Verdict, verdicts_of
 from routilux.insight.what_if import WhatIf
-
-DISTURBED = 0.25
-"""Cores used by other processes, above which the report says that it cannot conclude."""
+from routilux.signals.foreign_load import TOO_MUCH
 
 OURS = files("routilux.exporters.html")
 
@@ -137,7 +135,7 @@ def _verdict(trace: Trace) -> Markup:
     holds = bounds(demand_of(trace), trace.mode, trace.workers, trace.cores)
     said = [element("p", holds.sentence(trace.wall_time), class_="verdict")]
     load = trace.foreign_load
-    if load is not None and load > DISTURBED:
+    if load is not None and load > TOO_MUCH:
         warning = f"Other processes used {load:.2f} cores meanwhile: record again on a quiet machine before concluding."
         said.append(element("p", warning, class_="warning", role="note"))
     return joined(said)
