@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from routilux.advice.answers import Answer
@@ -29,7 +29,7 @@ class Job:
     ) -> None:
         self.job_id = course.origin.job_id
         self.flow_id = course.origin.flow_id
-        self.results = Results(course.machine.delivery.left)
+        self.results = Results(course.machine.delivery.left, course.machine.plan.routine_ids)
         """By routine id: what left the flow there, in order."""
         self._course = course
         self._steering = steering
@@ -44,8 +44,15 @@ class Job:
 
     @property
     def result(self) -> Any:
-        """The one value that left the flow; raises `ResultError` if it is not exactly one."""
+        """The one value that left the flow; raises `ResultError` if it is not exactly one, or what failed the job."""
+        if self.status.terminal:
+            self.raise_for_status()
         return self.results.only()
+
+    def __await__(self) -> Generator[Any, None, Job]:
+        """Waits inside an event loop until the job is over, and gives the job."""
+        yield from self.wait_async().__await__()
+        return self
 
     @property
     def errors(self) -> list[Failure]:
@@ -107,8 +114,12 @@ class Job:
         return remembered
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until the job is over, at most `timeout` seconds; says whether it is."""
-        return self._steering.wait(timeout)
+        """Waits until the job is over, at most `timeout` seconds; says whether it is. Ctrl-C cancels the job."""
+        try:
+            return self._steering.wait(timeout)
+        except KeyboardInterrupt:
+            self.cancel("interrupted")
+            raise
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """As `wait`, without keeping the event loop."""

@@ -9,18 +9,21 @@ from routilux.errors import ResultError, nearest
 
 
 class Results(Mapping[str, list[Any]]):
-    """By routine id: the values that left the flow there, in order; grows while the job runs."""
+    """By routine id: the values that left the flow there, in order; grows while the job runs.
 
-    def __init__(self, left: Collection[tuple[str, str, Any]]) -> None:
+    It iterates the routines that there are results of; of every other routine of the flow there is an empty list.
+    """
+
+    def __init__(self, left: Collection[tuple[str, str, Any]], routine_ids: Collection[str]) -> None:
         self._left = left
+        self._routine_ids = routine_ids
         self._seen = 0
         self._by_routine: dict[str, list[tuple[str, Any]]] = {}
 
     def __getitem__(self, routine_id: str) -> list[Any]:
-        found = self._read().get(routine_id)
-        if found is None:
-            raise ResultError(f"No result came from {routine_id!r}.{nearest(routine_id, self)}")
-        return [value for _, value in found]
+        if routine_id not in self._routine_ids:
+            raise ResultError(f"The flow has no routine {routine_id!r}.{nearest(routine_id, self._routine_ids)}")
+        return [value for _, value in self._read().get(routine_id, ())]
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict(self._read()))

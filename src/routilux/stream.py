@@ -75,7 +75,10 @@ class Stream(Iterator[Any]):
 
     def __del__(self) -> None:
         if not self._over:
-            self._end()
+            try:
+                self._end()
+            except RuntimeError:  # the program ends, and no thread can be started that would see to it
+                self._over = True
 
     def __enter__(self) -> Stream:
         return self

@@ -18,7 +18,7 @@ from routilux import Context, Routine, routine
 from routilux.drivers.port import Stopping
 from routilux.errors import RemoteError, UnsendableError, WorkerLostError
 from routilux.parcel import Parcel
-from tests.drivers.conftest import children
+from tests.drivers.conftest import workers
 from tests.drivers.host import PATIENCE, station_of
 
 DEATHS = {
@@ -105,9 +105,9 @@ def test_room_grows_with_what_is_known_of_the_handlers(processes):
 
 def test_a_worker_starts_only_when_it_is_needed(processes):
     host = processes(5)
-    assert children() == []
+    assert workers() == []
     host.values(station_of(doubled, "x"), [1])
-    assert len(children()) == 1
+    assert len(workers()) == 1
 
 
 def test_closures_lambdas_methods_and_contexts_work(processes):
@@ -192,8 +192,8 @@ def test_workers_that_are_killed_from_outside_again_and_again_lose_one_attempt_e
 
     activations = host.start_all(station_of(work, "x"), range(1000))
     for kills in range(1, 7):
-        wait_until(lambda wanted=100 * kills: len(effects.all()) > wanted and children())
-        os.kill(children()[0], signal.SIGKILL)
+        wait_until(lambda wanted=100 * kills: len(effects.all()) > wanted and workers())
+        os.kill(workers()[0], signal.SIGKILL)
     host.wait()
     values = [host.value(activation) for activation in activations]
     assert sum(isinstance(value, WorkerLostError) for value in values) <= 6
@@ -572,7 +572,7 @@ def test_closing_ends_what_hangs_and_may_be_said_twice(processes, effects):
     host.driver.close()
     assert all(isinstance(host.value(activation), WorkerLostError) for activation in activations)
     assert "ended before it could run" in str(host.outcomes[77, 1][0].error)
-    assert children() == []
+    assert workers() == []
 
 
 MAIN = """

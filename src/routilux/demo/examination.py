@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,14 +34,6 @@ class Text:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Tree:
-    """The syntax tree of one file."""
-
-    name: str
-    tree: ast.Module
-
-
 @routine
 def walk(directory: Path, limit: int | None = None) -> Iterator[File]:
     """Finds the files; it is asked for the next one when there is room for it."""
@@ -57,21 +48,22 @@ def read(file: File) -> Text:
 
 
 @routine(error_strategy=Continue())
-def parse(source_text: Text) -> Tree:
-    """Parses it."""
-    return Tree(source_text.name, source.tree_of(source_text.text))
+def parse(source_text: Text) -> Text:
+    """Parses it, and hands on the text: a tree is ten times as large, and would have to travel in some modes."""
+    source.tree_of(source_text.text)
+    return source_text
 
 
 @routine
-def structure(parsed: Tree) -> Structure:
+def structure(parsed: Text) -> Structure:
     """Measures what is to be followed."""
-    return structure_of(parsed.name, parsed.tree)
+    return structure_of(parsed.name, source.tree_of(parsed.text))
 
 
 @routine
-def wording(parsed: Tree) -> Wording:
+def wording(parsed: Text) -> Wording:
     """Measures what is said."""
-    return wording_of(parsed.name, parsed.tree)
+    return wording_of(parsed.name, source.tree_of(parsed.text))
 
 
 @routine(fires=keyed("name"))

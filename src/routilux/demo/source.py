@@ -11,6 +11,7 @@ import threading
 import tokenize
 import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -55,8 +56,11 @@ def decoded(raw: bytes) -> str:
     return raw.decode(encoding)
 
 
+@lru_cache(maxsize=8)
 def tree_of(text: str) -> ast.Module:
-    """The syntax tree of a source text; raises `SyntaxError`, `ValueError`, `RecursionError` or `MemoryError`.
+    """The syntax tree of a source text, which is kept for whoever asks next.
+
+    Raises `SyntaxError`, `ValueError`, `RecursionError` or `MemoryError`.
 
     What the compiler would warn of is not our matter. It is not printed, and under `-W error` it raises nothing.
     """

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import CoroutineType, GeneratorType
 from typing import Any
 
 from routilux.errors import HandlerReturnError, HandlerTimeoutError, JobTimeoutError
 from routilux.execution_mode import ExecutionMode
+from routilux.facts import Frame
 from routilux.machine.plan import Station
 from routilux.slots import OUTPUT
 
@@ -67,3 +69,9 @@ def stop_iteration(flow_id: str, station: Station, stop: StopIteration) -> Runti
     )
     error.__cause__ = stop
     return error.with_traceback(stop.__traceback__)
+
+
+def raised_elsewhere(frames: Sequence[Frame]) -> str:
+    """Where an exception was raised that came from another process, and so has no traceback of its own."""
+    lines = [f'  File "{name}", line {line}, in {function}' for name, line, function in frames]
+    return "\n".join(["Raised in another process (most recent call last):", *lines])

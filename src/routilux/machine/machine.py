@@ -27,7 +27,14 @@ from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin
 from routilux.firing import Batch
 from routilux.guard import text_of
 from routilux.machine.admission import Admission
-from routilux.machine.complaints import handler_timeout, is_mistake, job_timeout, mistake_in, stop_iteration
+from routilux.machine.complaints import (
+    handler_timeout,
+    is_mistake,
+    job_timeout,
+    mistake_in,
+    raised_elsewhere,
+    stop_iteration,
+)
 from routilux.machine.delivery import Activation, Delivery, Misfire
 from routilux.machine.failures import Failures
 from routilux.machine.fanouts import FanOuts
@@ -261,6 +268,8 @@ class Machine:
         status = ActivationStatus.SKIPPED if decision is Verdict.SKIP else ActivationStatus.FAILED
         self.ledger.add(activation, status, began, ended, worker, failure)
         if decision is Verdict.STOP:
+            if frames:
+                error.add_note(raised_elsewhere(frames))
             self.unwanted += self.running.values()
             self._stop(JobStatus.FAILED, error)
             self.admission.leave(activation)

@@ -99,8 +99,12 @@ class ProcessDriver(Driver):
             if self._closing is None:
                 self._desk.close()
                 self._closing = threading.Thread(target=self._end, name=f"{self._name}-closing", daemon=True)
-                self._closing.start()
-        if wait:
+                try:
+                    self._closing.start()
+                except RuntimeError:  # the program ends, and no thread can be started
+                    self._end()
+                    return
+        if wait and self._closing.ident is not None:
             self._closing.join()
 
     def _hire(self) -> None:
