@@ -58,14 +58,24 @@ def processes() -> Iterator[Callable[..., Collector]]:
 
 
 def children() -> list[int]:
-    """The processes that this one has started and that are still there; empty where the system does not tell."""
-    found = set()
+    """The processes that this one has started and that are still there; empty where the system does not tell.
+
+    Without the one that `multiprocessing` keeps for itself, once other tests have needed it.
+    """
+    found: set[int] = set()
     for entry in Path("/proc/self/task").glob("*/children"):
         try:
             found.update(map(int, entry.read_text().split()))
         except FileNotFoundError:
             continue  # the thread has ended meanwhile
-    return sorted(found)
+    return sorted(child for child in found if b"resource_tracker" not in _command(child))
+
+
+def _command(process: int) -> bytes:
+    try:
+        return Path(f"/proc/{process}/cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def workers() -> list[int]:

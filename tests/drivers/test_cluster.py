@@ -179,7 +179,7 @@ def test_what_cannot_be_sent_is_named_and_harms_nothing_else(host):
     (handler,) = host.values(station_of(lambda x: lock, "x"), [1])
     assert isinstance(handler, UnsendableError)
     assert "its handler" in str(handler)
-    assert "'lock' is a _thread.lock" in str(handler)
+    assert "its handler's variable 'lock' is a _thread.lock" in str(handler)
 
 
 def test_an_exception_that_cannot_travel_is_told_by_another(host):
