@@ -25,6 +25,9 @@ class Results(Mapping[str, list[Any]]):
             raise ResultError(f"The flow has no routine {routine_id!r}.{nearest(routine_id, self._routine_ids)}")
         return [value for _, value in self._read().get(routine_id, ())]
 
+    def __contains__(self, routine_id: object) -> bool:
+        return routine_id in self._read()
+
     def __iter__(self) -> Iterator[str]:
         return iter(dict(self._read()))
 

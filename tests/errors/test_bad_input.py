@@ -420,12 +420,14 @@ def test_results_that_are_not_there_are_errors():
     flow = Flow("results")
     flow.chain(numbers, lambda x: x)
     job = flow.execute("numbers", {"n": 2})
-    with pytest.raises(ResultError, match="No result came from 'lambda'. Did you mean '<lambda>'"):
+    with pytest.raises(ResultError, match="The flow has no routine 'lambda'. Did you mean '<lambda>'"):
         job.results["lambda"]
     with pytest.raises(ResultError, match="2 results, not exactly one"):
         job.result
     assert job.results.get("none", []) == []
     assert "none" not in job.results
+    assert job.results["numbers"] == []
+    assert "numbers" not in job.results
     assert len(job.results) == 1
     assert repr(job.results) == "Results({'<lambda>': [0, 1]})"
 
