@@ -646,3 +646,14 @@ def test_a_handler_that_awaits_is_not_named(caplog):
     with caplog.at_level(logging.WARNING, "routilux"):
         chain(awaits).execute("awaits", {"x": 1})
     assert caplog.records == []
+
+
+def test_a_job_that_was_started_can_be_awaited():
+    async def main():
+        flow = chain(same)
+        job = flow.start("same", {"x": 1})
+        assert await job is job
+        assert job.status == "completed"
+        assert job.result == 1
+
+    run(main)
