@@ -20,7 +20,7 @@ from routilux.facts import Freed, Origin, Started
 from routilux.flow import FlowDefinition
 from routilux.job import Job
 from routilux.journal import job_ended, job_started, reader_of
-from routilux.limits import Limits
+from routilux.limits import UNLIMITED, Limits
 from routilux.loading import loaded
 from routilux.machine.compile import compile_plan
 from routilux.machine.machine import Machine
@@ -84,8 +84,9 @@ class Launch:
                 f"Flow {self._flow.flow_id!r}, entry {entry!r}: entry_params must be a mapping from names to values, "
                 f"not {params!r}."
             )
-        placement = {routine_id: ExecutionMode(mode) for routine_id, mode in settings.placement.items()}
-        mode, recorded = ExecutionMode(settings.execution_mode), settings.recording
+        placement = {one: ExecutionMode(mode) for one, mode in settings.placement.items()} if settings.placement else {}
+        mode, recorded = settings.execution_mode, settings.recording
+        assert isinstance(mode, ExecutionMode)
         key = entry, frozenset(params), mode, tuple(placement.items()), recorded
         known = self._plans.get(key)
         if known is None or known[0] != self._flow.version:
@@ -130,7 +131,7 @@ class Launch:
         plan, messages, settings = planned
         moment = self._clock.now()
         origin = Origin(os.urandom(16).hex(), self._flow.flow_id, self._clock.epoch() - moment)
-        permits = self._limits.of_job(origin.job_id)
+        permits = self._limits.of_job(origin.job_id) if plan.limits else UNLIMITED
         machine = Machine(plan, settings, origin, window, permits, streaming=streaming)
         bounds = settings.max_history_size, settings.history_ttl_seconds
         history = History(*bounds, self._clock.now, origin.epoch_offset_ns)
@@ -149,7 +150,8 @@ class Launch:
         if recorder is not None:
             recorder.follow(course, steering.workers)
         job = Job(course, steering, history, self._clock, recorder)
-        course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
+        if course.permits is not UNLIMITED:
+            course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
         self.under_way[course.origin.job_id] = job
         return job
 

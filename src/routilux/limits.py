@@ -163,3 +163,25 @@ class _OfJob(Permits):
 
     def holders(self, need: str) -> list[str]:
         return self._limits.holders(need)
+
+
+class _Unlimited(Permits):
+    """Of jobs none of whose routines is limited, and which so share nothing with others."""
+
+    def when_freed(self, tell: Callable[[], None]) -> None:
+        return
+
+    def take(self, needs: tuple[str, ...], activation_id: int, moment: int) -> int | None:
+        return None
+
+    def give_back(self, needs: tuple[str, ...], activation_id: int) -> None:
+        return
+
+    def give_all_back(self) -> None:
+        return
+
+    def holders(self, need: str) -> list[str]:
+        return []
+
+
+UNLIMITED = _Unlimited()
