@@ -20,7 +20,7 @@ from routilux.machine.machine import Machine
 from routilux.machine.plan import Station
 from routilux.settings import Settings
 
-PATIENCE = 30
+PATIENCE = 55
 """Seconds after which a test that waits has failed."""
 
 

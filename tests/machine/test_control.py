@@ -4,6 +4,7 @@ import pytest
 
 from routilux import Continue, Skip, collect, gather, keyed, routine
 from routilux.errors import HandlerTimeoutError, JobCancelledError, JobTimeoutError
+from routilux.facts import Measured, Settled, Taken
 from routilux.machine.timers import Alarm, Timers
 
 
@@ -34,6 +35,24 @@ def with_step(flow, **options):
     flow.add_routine(step, "step", **options)
     flow.chain("source", "step", everything)
     return flow
+
+
+# --- what a worker of another kind takes, what is measured in vain
+
+
+def test_a_worker_of_a_mode_that_the_job_has_nothing_for_is_given_nothing(line, play):
+    job = play(line, "source")
+    job.post(Taken(job.moment, "multiprocessing"))
+    assert job.running == []
+    assert job.take() == ("source",)
+
+
+def test_what_is_measured_of_a_job_that_is_not_recorded_is_not_kept(line, play):
+    job = play(line, "source")
+    job.take()
+    job.post(Settled(job.running_of("source")[0], 1, 0, 0, measured=Measured(cpu_ns=1)))
+    assert job.machine.ledger.recorded is None
+    assert [record[:2] for record in job.records] == [("source", 1)]
 
 
 # --- pause, resume, cancel, stop

@@ -330,7 +330,7 @@ def test_a_stream_that_is_dropped_cancels_its_job_and_leaves_nothing(mode):
 
 def _wait_for_threads() -> None:
     for thread in threading.enumerate():
-        if thread is not threading.current_thread():
+        if thread.name in ours():
             thread.join(PATIENCE)
     assert ours() == []
 

@@ -187,7 +187,7 @@ def test_results_are_whole_whoever_reads_them_at_once():
     sys.setswitchinterval(1e-6)
     try:
         for _ in range(50):
-            results, together, seen = Results(left), threading.Barrier(3), []
+            results, together, seen = Results(left, ["work"]), threading.Barrier(3), []
 
             def look(results=results, together=together, seen=seen):
                 together.wait(PATIENCE)
