@@ -12,7 +12,7 @@ from routilux.attendant import Attendant
 from routilux.checks import Receiver, entry_receiver
 from routilux.course import Course, Reader
 from routilux.crew import Awaiting, Crew
-from routilux.drivers.invoke import Invoker
+from routilux.drivers.invoke import Invoker, Surroundings
 from routilux.engine import Engine
 from routilux.errors import EntryParamsError, FlowBusyError
 from routilux.execution_mode import ExecutionMode
@@ -104,7 +104,7 @@ class Launch:
         if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
             recorder = self._new_recorder(planned)
             course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
-            mode: Mode = SequentialMode(course, self._invoker(course, recorder), self._clock)
+            mode: Mode = SequentialMode(course, self.new_invoker(course, recorder), self._clock)
             return Prepared(self.new_job(course, mode, history, recorder), mode, first)
         shared = engine or (None if own else self._engine)
         used = shared or self.new_engine(planned.settings)
@@ -155,6 +155,13 @@ class Launch:
         self.under_way[course.origin.job_id] = job
         return job
 
+    def new_invoker(self, course: Course, recorder: Recording | None = None) -> Invoker:
+        """What calls the handlers of a course in this process; async ones on a loop that ends with the job."""
+        awaiting = Awaiting(f"routilux-{self._flow.flow_id}-loop")
+        course.when_finished.append(lambda _: awaiting.close())
+        known = Surroundings(self._flow.flow_id, course.origin.job_id, course.states, course.is_over, awaiting)
+        return Invoker(known) if recorder is None else recorder.invoker(known)
+
     def new_engine(self, settings: Settings) -> Engine:
         """An engine whose coroutines, if there are any, run on a loop of their own."""
         name = f"routilux-{self._flow.flow_id}"
@@ -201,7 +208,7 @@ class Launch:
         workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
         recorder = self._new_recorder(planned)
         course, first, history = self.new_course(planned, workers, window, streaming=streaming, recorder=recorder)
-        mode = EngineMode(course, self._invoker(course, recorder), self._clock, engine, own_engine=own)
+        mode = EngineMode(course, self.new_invoker(course, recorder), self._clock, engine, own_engine=own)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
 
     def _new_recorder(self, planned: Planned) -> Recording | None:
@@ -210,12 +217,6 @@ class Launch:
             return None
         recorder: Recording = loaded("routilux.recorder", "Recorder")(self._flow.limits)
         return recorder
-
-    def _invoker(self, course: Course, recorder: Recording | None) -> Invoker:
-        awaiting = Awaiting(f"routilux-{self._flow.flow_id}-loop")
-        course.when_finished.append(lambda _: awaiting.close())
-        known = self._flow.flow_id, course.origin.job_id, course.states, course.is_over, awaiting
-        return Invoker(*known) if recorder is None else recorder.invoker(*known)
 
     def _new_awaited_engine(self, settings: Settings) -> Engine:
         """An engine in the event loop that runs."""

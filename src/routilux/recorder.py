@@ -11,21 +11,20 @@ import pickle
 import platform
 import statistics
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from time import monotonic, perf_counter_ns
 from typing import Any
 
 from routilux.course import Course
 from routilux.drivers.far import pack, pack_code, recipe_of
-from routilux.drivers.invoke import Invoker
+from routilux.drivers.invoke import Invoker, Surroundings
 from routilux.drivers.measuring import MeasuringInvoker, Meter
 from routilux.errors import UnfinishedJobError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Measured, Record
 from routilux.guard import guarded, text_of
 from routilux.insight.trace import UNMEASURED, Host, Observed, Trace, attempts_of
-from routilux.machine.delivery import Activation
 from routilux.machine.plan import Plan, Station
 from routilux.recording import Recording
 from routilux.signals.foreign_load import ForeignLoad
@@ -62,15 +61,8 @@ class Recorder(Recording):
         self._course, self._workers = course, workers
         course.when_finished.append(self._finish)
 
-    def invoker(
-        self,
-        flow_id: str,
-        job_id: str,
-        states: dict[str, dict[str, Any]],
-        is_over: Callable[[Activation], bool],
-        run_coroutine: Callable[[Coroutine[Any, Any, Any]], Any],
-    ) -> Invoker:
-        return MeasuringInvoker(flow_id, job_id, states, is_over, run_coroutine, self._meter)
+    def invoker(self, surroundings: Surroundings) -> Invoker:
+        return MeasuringInvoker(surroundings, self._meter)
 
     @property
     def unsendable(self) -> Mapping[str, str]:

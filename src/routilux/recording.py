@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 from routilux.course import Course
-from routilux.drivers.invoke import Invoker
+from routilux.drivers.invoke import Invoker, Surroundings
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Record
 from routilux.insight.trace import Trace
-from routilux.machine.delivery import Activation
 
 
 class Recording(ABC):
@@ -28,15 +26,8 @@ class Recording(ABC):
         """By routine: why it cannot run in another process; of the others there is no reason known."""
 
     @abstractmethod
-    def invoker(
-        self,
-        flow_id: str,
-        job_id: str,
-        states: dict[str, dict[str, Any]],
-        is_over: Callable[[Activation], bool],
-        run_coroutine: Callable[[Coroutine[Any, Any, Any]], Any],
-    ) -> Invoker:
-        """What calls the handlers of the job, and measures them; see `Invoker`."""
+    def invoker(self, surroundings: Surroundings) -> Invoker:
+        """What calls the handlers of the job, and measures them."""
 
     @abstractmethod
     def follow(self, course: Course, workers: Callable[[ExecutionMode], int]) -> None:

@@ -9,7 +9,7 @@ from contextvars import copy_context
 from typing import Any
 
 from routilux.course import Course
-from routilux.drivers.invoke import Invoker
+from routilux.drivers.invoke import Invoker, Surroundings
 from routilux.drivers.port import Driver, Host, Seat, Stopping
 from routilux.facts import Origin, Settled
 from routilux.flow import FlowDefinition
@@ -51,7 +51,7 @@ class Collector(Host):
             entry = flow.add_routine(lambda: None, "it")
             origin, permits, plan = Origin(job_id, flow_id, 0), Limits().of_job(job_id), compile_plan(flow, entry, ())
             course = Course(Machine(plan, Settings(), origin, 1, permits), permits, origin, (), 0)
-            invoker = Invoker(flow_id, job_id, course.states, course.is_over, lambda _: None)
+            invoker = Invoker(Surroundings(flow_id, job_id, course.states, course.is_over, lambda _: None))
             self._seats[job_id] = Seat(course, invoker, copy_context())
         return self._seats[job_id]
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
-from routilux.drivers.invoke import Invoker, Outcome
+from routilux.drivers.invoke import Invoker, Outcome, Surroundings
 from routilux.errors import RemoteError, UnsendableError
 from routilux.facts import Emissions, Frame, frames_of
 from routilux.guard import guarded, text_of
@@ -319,7 +319,7 @@ class FarSide:
         found = self._invokers.get(job_id)
         if found is None:
             states: dict[str, dict[str, Any]] = {}
-            invoker = Invoker(flow_id, job_id, states, lambda _: self._cancelled(), self._await)
+            invoker = Invoker(Surroundings(flow_id, job_id, states, lambda _: self._cancelled(), self._await))
             found = self._invokers[job_id] = invoker, states
         return found
 

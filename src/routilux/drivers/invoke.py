@@ -35,26 +35,24 @@ class Outcome(NamedTuple):
     """What was measured, by an invoker that measures."""
 
 
+class Surroundings(NamedTuple):
+    """What the handlers of one job have in common."""
+
+    flow_id: str
+    job_id: str
+    states: dict[str, dict[str, Any]]
+    """By routine: what it keeps within the job."""
+    is_over: Callable[[Activation], bool]
+    """Whether nobody wants the outcome of an activation any more."""
+    run_coroutine: Callable[[Coroutine[Any, Any, Any]], Any]
+    """Runs one to its end while the calling thread waits."""
+
+
 class Invoker:
     """Calls the handlers of one job, and keeps its generators while they are open."""
 
-    def __init__(
-        self,
-        flow_id: str,
-        job_id: str,
-        states: dict[str, dict[str, Any]],
-        is_over: Callable[[Activation], bool],
-        run_coroutine: Callable[[Coroutine[Any, Any, Any]], Any],
-    ) -> None:
-        """`is_over` tells whether nobody wants the outcome of an activation any more.
-
-        `run_coroutine` runs one to its end while the calling thread waits.
-        """
-        self._flow_id = flow_id
-        self._job_id = job_id
-        self._states = states
-        self._is_over = is_over
-        self._run_coroutine = run_coroutine
+    def __init__(self, surroundings: Surroundings) -> None:
+        self._flow_id, self._job_id, self._states, self._is_over, self._run_coroutine = surroundings
         self.pulls: dict[int, Generator[Any, Any, Any]] = {}
         """By activation: the open generators that may just be asked for their next value."""
         self._generators: dict[Attempt, tuple[Opened, Context | None]] = {}

@@ -8,10 +8,10 @@ from __future__ import annotations
 import threading
 import types
 from collections import Counter
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Coroutine, Generator
 from typing import Any
 
-from routilux.drivers.invoke import Invoker, Outcome
+from routilux.drivers.invoke import Invoker, Outcome, Surroundings
 from routilux.facts import Measured
 from routilux.machine.delivery import Activation
 from routilux.signals.cpu import cpu_stamp
@@ -49,16 +49,8 @@ class Meter:
 class MeasuringInvoker(Invoker):
     """As any, and measures."""
 
-    def __init__(
-        self,
-        flow_id: str,
-        job_id: str,
-        states: dict[str, dict[str, Any]],
-        is_over: Callable[[Activation], bool],
-        run_coroutine: Callable[[Coroutine[Any, Any, Any]], Any],
-        meter: Meter,
-    ) -> None:
-        super().__init__(flow_id, job_id, states, is_over, run_coroutine)
+    def __init__(self, surroundings: Surroundings, meter: Meter) -> None:
+        super().__init__(surroundings)
         self._meter = meter
 
     def __call__(self, activation: Activation, skip: int = 0) -> Outcome:

@@ -12,8 +12,6 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Unpack
 
 from routilux.api import Flow
-from routilux.crew import Awaiting
-from routilux.drivers.invoke import Invoker
 from routilux.errors import UnfinishedJobError, UnknownRoutineError, nearest
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, Rang, Record, Settled, Taken
@@ -49,15 +47,13 @@ class ScriptedRun(Steering):
         course, first, history = launch.new_course(planned, workers, 2 * workers)
         self.course = course
         self._workers = workers
-        self._awaiting = Awaiting(f"routilux-{flow.flow_id}-loop")
-        course.when_finished.append(lambda _: self._awaiting.close())
         self._flow = flow
         self.facts: list[Fact] = []
         """Everything that happened, in order; `replay` does it again."""
         self.job = launch.new_job(course, self, history)
         self._clock = flow._clock
         self._choose = choose or random.Random(seed).randrange
-        self._invoker = Invoker(flow.flow_id, course.origin.job_id, course.states, course.is_over, self._awaiting)
+        self._invoker = launch.new_invoker(course)
         self._machine = course.machine
         self._ticks = first.moment
         self.post(first)
