@@ -19,7 +19,7 @@ from routilux.errors import (
     JobTimeoutError,
     SelfWaitError,
 )
-from tests.threads import ours
+from tests.threads import ours, wait_for_ours
 
 PATIENCE = 30
 """Seconds after which a test that waits has failed."""
@@ -657,3 +657,4 @@ def test_a_job_that_was_started_can_be_awaited():
         assert job.result == 1
 
     run(main)
+    wait_for_ours(PATIENCE)

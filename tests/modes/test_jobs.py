@@ -13,7 +13,7 @@ import pytest
 
 from routilux import Context, Continue, Flow, JobStatus, Retry, Routine, collect, routine
 from routilux.errors import JobCancelledError
-from tests.threads import ours
+from tests.threads import ours, wait_for_ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 PATIENCE = 30
@@ -323,16 +323,9 @@ def test_a_stream_that_is_dropped_cancels_its_job_and_leaves_nothing(mode):
     assert list(unread) == []
     del unread
     gc.collect()
-    _wait_for_threads()
+    wait_for_ours(PATIENCE)
     assert flow._launch.under_way == {} or all(not job.status.terminal for job in flow._launch.under_way.values())
     flow.execute("numbers", {"n": 1})
-
-
-def _wait_for_threads() -> None:
-    for thread in threading.enumerate():
-        if thread.name in ours():
-            thread.join(PATIENCE)
-    assert ours() == []
 
 
 @BOTH
