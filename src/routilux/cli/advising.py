@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 
 from routilux.advice.answers import Answer
@@ -15,15 +13,12 @@ from routilux.advice.explanation import explain_trace
 from routilux.advice.foresight import foresee
 from routilux.advice.storage import load_trace
 from routilux.api import Flow
-from routilux.cli.running import parameters, settings_from
+from routilux.cli.options import Json, Switch, parameters, settings_from
 from routilux.cli.shown import show
 from routilux.cli.target import TargetError, flow_at
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import JobStatus
 from routilux.signals.calibration import cached_costs
-
-Json = Annotated[bool, Parameter(name="--json", negative=())]
-Switch = Annotated[bool, Parameter(negative=())]
 
 TOO_BUSY = 3
 """The exit code where other processes used so much that nothing can be concluded."""

@@ -16,12 +16,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from routilux.cli.options import Json, settings_from
 from routilux.cli.target import TargetError, flow_at
 from routilux.errors import DefinitionError, LoadTestError, SettingError
 from routilux.execution_mode import ExecutionMode
 from routilux.loadtest.outcome import Outcome, StepFigures
 from routilux.loadtest.report import HEAD, conclusions, heading, row, rows, soak_lines
-from routilux.settings import SettingArguments
 
 EXAMPLES = """\
 Examples:
@@ -66,23 +66,13 @@ class Load:
     workers: PositiveInt | None = None
     """The number of workers of that mode."""
 
-    @property
-    def settings(self) -> SettingArguments:
-        """What differs from the flow's own settings."""
-        settings: SettingArguments = {}
-        if self.mode is not None:
-            settings["execution_mode"] = self.mode
-        if self.workers is not None:
-            settings["max_workers"] = self.workers
-        return settings
-
 
 def loadtest(
     target: str,
     /,
     *,
     load: Annotated[Load, Parameter(name="*")],
-    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    as_json: Json = False,
     hgrm: Path | None = None,
 ) -> int:
     """Find how many jobs a second a flow sustains, and what stops it there.
@@ -152,7 +142,7 @@ def _tested(target: str, load: Load, console: Console) -> Outcome:
         max_rate=load.max_rate,
         seed=load.seed,
         on_step=lambda step: _progress(console, step),
-        **load.settings,
+        **settings_from(load.mode, load.workers),
     )
 
 

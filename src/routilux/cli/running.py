@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
 from cyclopts.types import PositiveInt
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -17,8 +15,9 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from routilux.advice.report import Report, report, seconds, table
 from routilux.advice.storage import save_trace
 from routilux.api import Flow
+from routilux.cli.options import Json, Switch, parameters, settings_from
 from routilux.cli.shown import show
-from routilux.cli.target import TargetError, flow_at
+from routilux.cli.target import flow_at
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import JobStatus
 from routilux.guard import guarded
@@ -85,9 +84,9 @@ def run_flow(
     params: str = "{}",
     mode: ExecutionMode | None = None,
     workers: PositiveInt | None = None,
-    progress: Annotated[bool, Parameter(negative=())] = False,
+    progress: Switch = False,
     trace: Path | None = None,
-    as_json: Annotated[bool, Parameter(name="--json", negative=())] = False,
+    as_json: Json = False,
 ) -> int:
     """Run one job of a flow, and print what left it.
 
@@ -119,27 +118,6 @@ def run_flow(
         save_trace(job.trace, trace)
     show(Ended(job), as_json=as_json)
     return 0 if job.status is JobStatus.COMPLETED else 1
-
-
-def parameters(text: str) -> Mapping[str, Any]:
-    """The entry params that a JSON object has; raises `TargetError` for anything else."""
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise TargetError(f"--params is no JSON: {error}. Write it as '{{\"name\": value}}'.") from None
-    if not isinstance(found, dict):
-        raise TargetError(f"--params must be a JSON object from names to values, not {text}.")
-    return found
-
-
-def settings_from(mode: ExecutionMode | None, workers: int | None) -> SettingArguments:
-    """The settings that the command line says something of."""
-    settings = SettingArguments()
-    if mode is not None:
-        settings["execution_mode"] = mode
-    if workers is not None:
-        settings["max_workers"] = workers
-    return settings
 
 
 def _watched(flow: Flow, entry: str, given: Mapping[str, Any], settings: SettingArguments) -> Job:
