@@ -5,8 +5,12 @@
 
 import os
 import signal
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.leftovers import children, ours
 
 settings.register_profile(
     "short", max_examples=200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -18,3 +22,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 def pytest_configure() -> None:
     """A shell has what it starts in the background ignore Ctrl-C, and whatever that starts as well."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def nothing_is_left() -> Iterator[None]:
+    """A test with it leaves neither a thread of ours nor a process."""
+    before = children()
+    yield
+    assert ours() == []
+    assert children() == before

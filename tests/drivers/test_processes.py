@@ -18,8 +18,8 @@ from routilux import Context, Routine, routine
 from routilux.drivers.port import Stopping
 from routilux.errors import RemoteError, UnsendableError, WorkerLostError
 from routilux.parcel import Parcel
-from tests.drivers.conftest import workers
 from tests.drivers.host import PATIENCE, station_of
+from tests.leftovers import workers
 
 DEATHS = {
     "died of SIGKILL": lambda: os.kill(os.getpid(), signal.SIGKILL),

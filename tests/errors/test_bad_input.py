@@ -22,7 +22,7 @@ from routilux.errors import (
     UnfinishedJobError,
     UnreachableRoutineWarning,
 )
-from tests.threads import ours
+from tests.leftovers import ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 

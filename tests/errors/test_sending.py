@@ -26,7 +26,7 @@ from routilux.errors import (
     SettingError,
     UnsendableError,
 )
-from tests.threads import ours
+from tests.leftovers import ours
 
 FULL = os.environ.get("ROUTILUX_STRESS") == "full"
 LARGE = 500_000_000 if FULL else 100_000_000

@@ -19,8 +19,7 @@ import pytest
 from routilux import Context, Continue, Flow, Skip, Stop, collect, routine
 from routilux.errors import WorkerLostError
 from routilux.facts import FailureKind
-from tests.drivers.conftest import children
-from tests.threads import ours
+from tests.leftovers import children, ours
 
 FULL = os.environ.get("ROUTILUX_STRESS") == "full"
 KILLS = 100 if FULL else 15

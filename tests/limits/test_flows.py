@@ -13,8 +13,9 @@ import pytest
 from routilux import Context, Continue, Flow, Retry, Skip, collect, routine
 from routilux.errors import HandlerTimeoutError
 from routilux.testing import ManualClock, ScriptedRun
-from tests.drivers.conftest import children
-from tests.threads import ours
+from tests.leftovers import wait_for_ours
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 PATIENCE = 30
 IN_THIS_PROCESS = pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])
@@ -28,14 +29,6 @@ def numbers(n):
 @routine(fires=collect())
 def total(xs):
     return sum(xs)
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left():
-    before = children()
-    yield
-    assert ours() == []
-    assert children() == before
 
 
 def entering(inside, *names, pause=0.0005):
@@ -362,9 +355,7 @@ def test_timeouts_give_everything_back():
     assert isinstance(job.errors[0].error, HandlerTimeoutError)
     assert everything_is_free(flow, "db")
     never.set()
-    for thread in threading.enumerate():
-        if thread.name in ours():
-            thread.join(PATIENCE)
+    wait_for_ours(PATIENCE)
 
 
 def test_the_death_of_a_worker_gives_everything_back(tmp_path):

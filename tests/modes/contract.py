@@ -16,6 +16,7 @@ from typing import Any
 from routilux import Context, Flow, Routine, batch, collect, gather, keyed, routine
 from routilux.job import Job
 from routilux.routine import FunctionRoutine
+from tests.effects import Effects
 
 PATIENCE = 30
 """Seconds after which a test that waits has failed."""
@@ -103,28 +104,12 @@ class Number:
         return int(struct.unpack("=q", Path(self._path).read_bytes())[0])
 
 
-class Told:
-    """What handlers in whatever process have told, one line each, which is written at once."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = str(path)
-
-    def __call__(self, what: object) -> None:
-        file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.write(file, f"{what}\n".encode())
-        os.close(file)
-
-    def all(self) -> list[str]:
-        """The lines so far."""
-        return Path(self._path).read_text().splitlines() if Path(self._path).exists() else []
-
-
 class Gate:
     """What a handler waits at, in whatever process or on an event loop, until a test opens it."""
 
     def __init__(self, folder: Path) -> None:
         self._path = str(folder / "open")
-        self._told = Told(folder / "arrived")
+        self._told = Effects(folder / "arrived")
 
     def open(self) -> None:
         """Lets everybody through."""

@@ -19,7 +19,7 @@ from routilux.errors import (
     JobTimeoutError,
     SelfWaitError,
 )
-from tests.threads import ours, wait_for_ours
+from tests.leftovers import ours, wait_for_ours
 
 PATIENCE = 30
 """Seconds after which a test that waits has failed."""

@@ -24,7 +24,8 @@ from routilux.errors import (
     JobCancelledError,
     JobTimeoutError,
 )
-from tests.drivers.conftest import children
+from tests.effects import Effects
+from tests.leftovers import children, ours
 from tests.modes.contract import (
     LOCAL,
     PATIENCE,
@@ -35,7 +36,6 @@ from tests.modes.contract import (
     Ledger,
     Number,
     OddError,
-    Told,
     Way,
     fails,
     fails_twice,
@@ -44,7 +44,6 @@ from tests.modes.contract import (
     same,
     wait_until,
 )
-from tests.threads import ours
 
 CLUSTERS = ["threads of an executor", "processes of an executor", "dask", "ray"]
 LOCAL_WAYS = {way.name: way for way in LOCAL}
@@ -96,9 +95,9 @@ def gate(tmp_path: Path) -> Gate:
 
 
 @pytest.fixture
-def told(tmp_path: Path) -> Told:
+def told(tmp_path: Path) -> Effects:
     """Nothing told yet."""
-    return Told(tmp_path / "told")
+    return Effects(tmp_path / "told")
 
 
 def chain(way: Way, *handlers, **settings) -> Flow:

@@ -13,7 +13,7 @@ import pytest
 
 from routilux import Context, Continue, Flow, JobStatus, Retry, Routine, collect, routine
 from routilux.errors import JobCancelledError
-from tests.threads import ours, wait_for_ours
+from tests.leftovers import ours, wait_for_ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 PATIENCE = 30

@@ -14,8 +14,8 @@ import rich
 
 from routilux import Context, Flow, collect, routine
 from routilux.errors import EntryParamsError, SettingError, UnknownRoutineError
-from tests.drivers.conftest import children
-from tests.threads import ours
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 PATIENCE = 30
 MODES = pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio", "multiprocessing"])
@@ -30,14 +30,6 @@ def numbers(n):
 @routine(fires=collect())
 def total(xs):
     return sum(xs)
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left():
-    before = children()
-    yield
-    assert ours() == []
-    assert children() == before
 
 
 def summing(mode) -> Flow:

@@ -13,22 +13,13 @@ import pytest
 
 from routilux import Context, Continue, Flow, Retry, Routine, Skip, collect, gather, keyed, routine
 from routilux.errors import SettingError, WorkerLostError
-from tests.drivers.conftest import children
 from tests.modes.contract import PATIENCE, SEQUENTIAL, WORKERS, Gate, multiset, numbers, same, wait_until
-from tests.threads import ours
+
+pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 HOME = pytest.mark.parametrize("home", ["sequential", "concurrent", "asyncio", "multiprocessing", "distributed"])
 LARGE = 3_000_000
 """Bytes that processes leave where they are."""
-
-
-@pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    """Every test leaves neither a thread nor a process."""
-    processes = children()
-    yield
-    assert ours() == []
-    assert children() == processes
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 from routilux import Context, Continue, ErrorStrategy, Flow, Retry, Skip, keyed, routine
 from routilux.errors import JobCancelledError
 from routilux.results import Results
-from tests.threads import ours
+from tests.leftovers import ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 PATIENCE = 30

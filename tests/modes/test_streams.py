@@ -10,7 +10,7 @@ import pytest
 
 from routilux import Flow, routine
 from routilux.errors import JobCancelledError
-from tests.threads import ours
+from tests.leftovers import ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 PATIENCE = 30

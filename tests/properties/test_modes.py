@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from routilux import Retry, Skip
 from routilux.clock import SystemClock
+from tests.leftovers import ours
 from tests.modes.contract import awaited
 from tests.properties.test_random_flows import Calls, build, multiset, shapes
-from tests.threads import ours
 
 MANY = settings().max_examples
 """As many examples as the profile says, of what costs nothing; of what starts processes, far fewer."""

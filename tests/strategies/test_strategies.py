@@ -11,7 +11,7 @@ from routilux import Context, Continue, Flow, Retry, Skip, Stop, collect, routin
 from routilux.errors import HandlerTimeoutError, JobTimeoutError, UnreachableRoutineWarning
 from routilux.strategies import TryAgain, Verdict
 from routilux.testing import ManualClock
-from tests.threads import ours
+from tests.leftovers import ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 ALWAYS, ONCE, NEVER = 99, 1, 0

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from routilux import Continue, Flow, Retry, Skip, Stop, collect, routine
-from tests.threads import ours
+from tests.leftovers import ours
 
 FULL = os.environ.get("ROUTILUX_STRESS") == "full"
 ITEMS, REPETITIONS, STEERED = (200_000, 20, 200) if FULL else (5_000, 2, 30)
