@@ -150,8 +150,7 @@ class Launch:
         if recorder is not None:
             recorder.follow(course, steering.workers)
         job = Job(course, steering, history, self._clock, recorder)
-        if course.permits is not UNLIMITED:
-            course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
+        course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
         self.under_way[course.origin.job_id] = job
         return job
 

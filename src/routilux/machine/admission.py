@@ -20,36 +20,32 @@ from routilux.permits import Permits
 class Admission:
     """What of one job is ready, in whatever mode, and what waits for a limit."""
 
-    __slots__ = ("_lanes", "_mixed", "_queues", "_timers", "home", "kept")
+    __slots__ = ("_mixed", "_queues", "_timers", "home", "kept", "lanes")
 
     def __init__(self, plan: Plan, queues: Mapping[ExecutionMode, Queue], timers: Timers, permits: Permits) -> None:
         self._queues = queues
         self._timers = timers
-        self._lanes = {routine_id: Lane(limit, needs, permits) for routine_id, (limit, needs) in plan.limits.items()}
-        self._mixed = len(queues) > 1 or bool(self._lanes)
+        self.lanes = {routine_id: Lane(limit, needs, permits) for routine_id, (limit, needs) in plan.limits.items()}
+        """By routine: the lanes of those that are limited."""
+        self._mixed = len(queues) > 1 or bool(self.lanes)
         self.home = queues[plan.mode]
         """The queue of the job's own mode."""
         self.kept = False
         """Set when something ready turns out to have to wait: those asked in vain before may have something now."""
 
     @property
-    def lanes(self) -> dict[str, Lane]:
-        """By routine: the lanes of those that are limited."""
-        return self._lanes
-
-    @property
     def pending(self) -> int:
         """How many activations are ready, in whatever mode, or wait for a limit."""
         if not self._mixed:
             return len(self.home.ready)
-        held = sum(len(lane.waiting) for lane in self._lanes.values())
+        held = sum(len(lane.waiting) for lane in self.lanes.values())
         return held + sum(len(queue.ready) for queue in self._queues.values())
 
     def __bool__(self) -> bool:
         """Whether anything is ready, or waits only for somebody to ask or to give way."""
         if not self._mixed:
             return bool(self.home.ready or self.home.suspended)
-        return any(self._queues.values()) or any(lane.waiting for lane in self._lanes.values())
+        return any(self._queues.values()) or any(lane.waiting for lane in self.lanes.values())
 
     def ask(self, suspended: list[tuple[int, Activation]], room: int, *, idle: bool) -> Activation | None:
         """Takes out the open generator to be asked for a value: the youngest, while less than `room` is pending.
@@ -59,12 +55,12 @@ class Admission:
         """
         if self.pending < room:
             return heapq.heappop(suspended)[1]
-        if not self._lanes or room <= 0:
+        if not self.lanes or room <= 0:
             return None
         stuck = idle and not any(queue.ready for queue in self._queues.values())
-        stuck = stuck and not any(lane.waiting and lane.timed for lane in self._lanes.values())
+        stuck = stuck and not any(lane.waiting and lane.timed for lane in self.lanes.values())
         for one in sorted(one for one in suspended if one[1][1].limited):
-            if stuck or self.pending - len(self._lanes[one[1][1].routine_id].waiting) < room:
+            if stuck or self.pending - len(self.lanes[one[1][1].routine_id].waiting) < room:
                 suspended.remove(one)
                 heapq.heapify(suspended)
                 return one[1]
@@ -76,7 +72,7 @@ class Admission:
 
     def enter(self, activation: Activation, moment: int) -> bool:
         """Whether an activation of a limited routine may begin; else it waits in its lane."""
-        lane = self._lanes[activation[1].routine_id]
+        lane = self.lanes[activation[1].routine_id]
         due = lane.enter(activation, moment)
         if due is None:
             self.offer(lane)
@@ -89,7 +85,7 @@ class Admission:
         """An attempt has ended: what it had of limits is for whoever waits. One that never began had nothing."""
         if not activation[1].limited:
             return
-        lane = self._lanes[activation[1].routine_id]
+        lane = self.lanes[activation[1].routine_id]
         lane.leave(activation)
         self.offer(lane)
 
@@ -101,11 +97,11 @@ class Admission:
 
     def offer_all(self) -> None:
         """Something was given back that jobs share: who waits for it may try again."""
-        for lane in self._lanes.values():
+        for lane in self.lanes.values():
             if lane.blocked:
                 self.offer(lane)
 
     def drop(self) -> None:
         """Forgets all that waits: the job is over."""
-        for lane in self._lanes.values():
+        for lane in self.lanes.values():
             lane.waiting.clear()
