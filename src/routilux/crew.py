@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
+from routilux.course import Course
 from routilux.drivers.port import Driver, LocalHost
 from routilux.drivers.threads import ThreadDriver
 from routilux.execution_mode import ExecutionMode
@@ -90,18 +91,16 @@ class Crew:
 
 
 class Awaiting:
-    """Runs coroutines to their end while a thread waits, on an event loop that starts when it is first needed."""
+    """Runs coroutines of a job while a thread waits, on an event loop that starts when it is first needed."""
 
-    def __init__(self, name: str) -> None:
-        self._name = name
+    def __init__(self, course: Course) -> None:
+        """The loop ends with the job whose course this is."""
+        self._course = course
         self._loop: Any = None
 
     def __call__(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
-            self._loop = loaded("routilux.drivers.loop_thread", "LoopThread")(self._name)
+            name = f"routilux-{self._course.origin.flow_id}-loop"
+            self._loop = loaded("routilux.drivers.loop_thread", "LoopThread")(name)
+            self._course.when_finished.append(lambda _: self._loop.close())
         return self._loop.run(coroutine)
-
-    def close(self) -> None:
-        """Ends the loop, and its thread."""
-        if self._loop is not None:
-            self._loop.close()

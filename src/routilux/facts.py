@@ -66,8 +66,7 @@ class FailureKind(enum.StrEnum):
     LOST = enum.auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """The job that a record belongs to, and how its clock relates to the wall clock."""
 
     job_id: str

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 from routilux.course import Course, Reader
 from routilux.facts import Origin, Record
@@ -18,8 +18,7 @@ from routilux.machine.stranded import stranded
 logger = logging.getLogger("routilux")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """The fields of one log record; those that do not apply are `None`, and left out."""
 
     flow_id: str
@@ -35,8 +34,7 @@ class Entry:
 
     def write(self, level: int, message: str, *arguments: object) -> None:
         """Logs a message that says of a job what `message` says, with these fields."""
-        known = ((field.name, getattr(self, field.name)) for field in fields(self))
-        extra = {name: value for name, value in known if value is not None}
+        extra = {name: value for name, value in self._asdict().items() if value is not None}
         logger.log(level, "Flow %r, job %s: " + message, self.flow_id, self.job_id, *arguments, extra=extra)
 
 

@@ -150,15 +150,15 @@ class Launch:
         if recorder is not None:
             recorder.follow(course, steering.workers)
         job = Job(course, steering, history, self._clock, recorder)
-        course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
+        if course.permits is not UNLIMITED:
+            course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
         self.under_way[course.origin.job_id] = job
         return job
 
     def new_invoker(self, course: Course, recorder: Recording | None = None) -> Invoker:
         """What calls the handlers of a course in this process; async ones on a loop that ends with the job."""
-        awaiting = Awaiting(f"routilux-{self._flow.flow_id}-loop")
-        course.when_finished.append(lambda _: awaiting.close())
-        known = Surroundings(self._flow.flow_id, course.origin.job_id, course.states, course.is_over, awaiting)
+        origin = course.origin
+        known = Surroundings(origin.flow_id, origin.job_id, course.states, course.is_over, Awaiting(course))
         return Invoker(known) if recorder is None else recorder.invoker(known)
 
     def new_engine(self, settings: Settings) -> Engine:

@@ -54,7 +54,7 @@ def test_all_time_is_accounted_for_and_the_shares_sum_up():
 
 def test_more_handlers_at_once_than_there_are_workers_are_shown_as_unexplained():
     trace = fan(10, cpu=10.0)
-    told = tuple(replace(one, begun=0, ended=10_000_000, fired=0, causes=()) for one in trace.attempts)
+    told = tuple(one._replace(begun=0, ended=10_000_000, fired=0, causes=()) for one in trace.attempts)
     explanation = explain_trace(replace(trace, attempts=told))
     assert not explanation.accounts.workers.complete
     assert "unexplained" in str(explanation)

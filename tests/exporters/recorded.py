@@ -60,5 +60,5 @@ def mixed(**settings) -> Trace:
     flow.chain(numbers, fetch, parse, total)
     looks = {ThreadState.SLEEP: 90.0, ThreadState.PYTHON: 10.0}
     trace = recorded(flow, "numbers", {"n": 8}, fetch=Observed(states=looks))
-    measured = [replace(one, cpu_ns=50_000) if one.routine_id == "fetch" else one for one in trace.attempts]
+    measured = [one._replace(cpu_ns=50_000) if one.routine_id == "fetch" else one for one in trace.attempts]
     return replace(trace, attempts=tuple(measured))

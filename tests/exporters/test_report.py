@@ -87,7 +87,7 @@ def test_nothing_is_fetched_from_anywhere(trace, page):
 
 def test_names_of_the_user_are_text_wherever_they_stand():
     tale = Tale().tell(1, HOSTILE, cpu=1, status="retried").tell(1, HOSTILE, cpu=1, fired=2, attempt=2)
-    tale.attempts[0] = replace(tale.attempts[0], error=f"ValueError: {HOSTILE}")
+    tale.attempts[0] = tale.attempts[0]._replace(error=f"ValueError: {HOSTILE}")
     trace = replace(tale.trace(), flow_id=HOSTILE, job_id='"onload="', engine="<b>")
     text = html.render(trace, what_if(trace, Costs(), [sequential(), threads(2)]))
     page = Reader(text)
@@ -115,7 +115,7 @@ def test_foreign_load_and_the_end_of_the_job_are_said():
 def test_of_a_very_long_job_the_longest_attempts_are_drawn():
     trace = fan(2)
     short = [
-        replace(trace.attempts[1], activation_id=number, ended=trace.attempts[1].begun + number % 9)
+        trace.attempts[1]._replace(activation_id=number, ended=trace.attempts[1].begun + number % 9)
         for number in range(2, MOST_SLICES + 12)
     ]
     data = data_of(replace(trace, attempts=(trace.attempts[0], *short)))
@@ -126,7 +126,7 @@ def test_of_a_very_long_job_the_longest_attempts_are_drawn():
 def test_coroutines_side_by_side_on_one_worker_have_a_lane_each():
     trace = replace(fan(1), mode=ExecutionMode.ASYNCIO)
     one = trace.attempts[1]
-    beside = [replace(one, begun=one.begun, ended=one.ended + 1000, activation_id=number) for number in (3, 4)]
+    beside = [one._replace(begun=one.begun, ended=one.ended + 1000, activation_id=number) for number in (3, 4)]
     lanes = data_of(replace(trace, attempts=(*trace.attempts, *beside)))["lanes"]
     assert [lane["name"] for lane in lanes] == ["asyncio, worker 0", "asyncio, worker 0, 2"]
 

@@ -71,6 +71,6 @@ def record_well(trials: Trials) -> Recorded:
                 known[state] = known.get(state, 0.0) + times
     best = min(found, key=lambda one: one.trace.wall_time)
     routines: dict[str, Observed] = {
-        routine_id: replace(observed, states=states[routine_id]) for routine_id, observed in best.trace.routines.items()
+        routine_id: observed._replace(states=states[routine_id]) for routine_id, observed in best.trace.routines.items()
     }
     return Recorded(replace(best.trace, routines=routines), best.unsendable)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BAR = 24
 """How many letters a full bar has."""
@@ -12,8 +12,7 @@ NUMERIC = frozenset("0123456789.,%+-µmsx ")
 """What a column consists of that is set to the right."""
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """Rows of cells under heads, all of them text."""
 
     title: str
@@ -39,8 +38,7 @@ class Table:
         return "\n".join([self.title, *(f"  {line}" for line in shaped)])
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """Paragraphs and tables, top to bottom; the first says what matters most."""
 
     parts: tuple[str | Table, ...]

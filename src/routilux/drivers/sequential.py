@@ -8,11 +8,13 @@ from __future__ import annotations
 import queue
 import threading
 from heapq import heappop
+from types import CoroutineType, GeneratorType
 
 from routilux.course import BATCH, Course
 from routilux.drivers.invoke import Invoker
 from routilux.facts import Fact, Settled
 from routilux.machine.delivery import Activation
+from routilux.machine.machine import PLAINLY
 from routilux.machine.step import apply
 from routilux.ports import Clock
 
@@ -62,13 +64,16 @@ class SequentialDriver:
     def _burst(self) -> None:
         """Plain activations one after another, as long as nothing else asks for attention.
 
-        The hot path: what it does for one activation is all that stands between two handlers.
+        The hot path: what it does for one activation is all that stands between two handlers. So it has
+        `Machine.settled` written out for the value that is handed to one successor: the call costs a tenth of all.
         """
         machine = self._machine
         if machine.paused or machine.end is not None or machine.streaming:
             return
         ready, settled, yielded, failed = machine.ready, machine.settled, machine.yielded, machine.failed
         popleft, posted, now, timers = ready.popleft, self._posted, self._clock.now, machine.timers.heap
+        delivery, make_ready, record = machine.delivery, ready.append, machine.ledger.records.append
+        job_id, limit = self._course.origin.job_id, delivery.max_activations
         suspended, pulls = machine.suspended, self._invoker.pulls
         if machine.admission.lanes:
             pulls = {}  # what waits in lanes holds generators back, which only `take` sees
@@ -92,7 +97,14 @@ class SequentialDriver:
                     self._broken_off(activation, error, began)
                 else:
                     ended = now()
-                    settled(activation, value, began, ended)
+                    number, _, _, cause, fired, attempt, _ = activation
+                    kind, successor = type(value), station.successor if value is not None else None
+                    if successor is None or kind is GeneratorType or kind is CoroutineType or delivery.fired >= limit:
+                        settled(activation, value, began, ended)
+                        continue
+                    delivery.fired = follower = delivery.fired + 1
+                    make_ready((follower, successor, (value,), number, ended, 1, None))
+                    record((job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, 0, None))
             elif suspended and suspended[0][1][0] in pulls:
                 activation = heappop(suspended)[1]
                 began = now()

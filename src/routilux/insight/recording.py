@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 from routilux.errors import RecordingError
@@ -19,7 +18,7 @@ from routilux.insight.trace import Attempt, Host, Observed, ThreadState, Trace
 
 FORMAT = "routilux-trace"
 VERSION = 1
-COLUMNS = [field.name for field in fields(Attempt)]
+COLUMNS = list(Attempt._fields)
 PLAIN = ("flow_id", "job_id", "workers", "start", "end", "streamed", "foreign_load", "engine", "epoch_offset_ns")
 """Fields of a trace that JSON has as they are."""
 
@@ -32,14 +31,14 @@ def to_json(trace: Trace) -> str:
         **{name: getattr(trace, name) for name in PLAIN},
         "mode": trace.mode.value,
         "status": None if trace.status is None else trace.status.value,
-        "host": {field.name: getattr(trace.host, field.name) for field in fields(Host)},
+        "host": trace.host._asdict(),
         "routines": {routine_id: _observed(one) for routine_id, one in trace.routines.items()},
         "workers_by_mode": {mode.value: count for mode, count in trace.workers_by_mode.items()},
         "limits": dict(trace.limits),
         "pauses": [list(pause) for pause in trace.pauses],
         "columns": COLUMNS,
     }
-    rows = ",\n".join(json.dumps([getattr(attempt, name) for name in COLUMNS]) for attempt in trace.attempts)
+    rows = ",\n".join(json.dumps(attempt) for attempt in trace.attempts)
     return f'{json.dumps(head)[:-1]}, "attempts": [\n{rows}\n]}}\n'
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus, JobStatus, Measured, Record
@@ -47,8 +48,7 @@ class ThreadState(enum.StrEnum):
         return not self.runs and self not in (ThreadState.GIL, ThreadState.CORE)
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """One attempt of an activation, or one value that a generator gave."""
 
     activation_id: int
@@ -81,15 +81,14 @@ class Attempt:
         return max(0, self.begun - self.fired) / 1e9
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
+class Observed(NamedTuple):
     """What was seen of a routine as a whole."""
 
     mode: ExecutionMode | None = None
     """That of its handlers; `None`: the job's."""
     gil_share: float | None = None
     """How much of its CPU time it held the GIL."""
-    states: Mapping[ThreadState, float] = field(default_factory=dict)
+    states: Mapping[ThreadState, float] = {}
     """How often its handlers were found in each state; empty where nobody looked."""
     limits: tuple[str, ...] = ()
     """The limits that an activation of it takes, by name."""
@@ -107,8 +106,7 @@ class Observed:
 UNSEEN = Observed()
 
 
-@dataclass(frozen=True, slots=True)
-class Host:
+class Host(NamedTuple):
     """Where a job ran."""
 
     cores: int

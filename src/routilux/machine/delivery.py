@@ -7,6 +7,7 @@ about failures: what goes wrong on the way is left in `misfires` and `trouble` f
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.errors import ActivationLimitError, ParkedLimitError
@@ -82,7 +83,9 @@ class Delivery:
 
     def __init__(self, plan: Plan, max_activations: int | None, max_parked: int | None) -> None:
         self._plan = plan
-        self._gates: dict[int, Gate] = {station.index: make_gate(station) for station in plan.flushing}
+        self._gates: dict[int, Gate] = {}
+        for station in plan.flushing:
+            self.gate_of(station)
         self._max_parked = max_parked
         self.max_activations = NO_LIMIT if max_activations is None else max_activations
         self.queues: dict[ExecutionMode, Queue] = {mode: Queue() for mode in plan.modes}
@@ -131,15 +134,18 @@ class Delivery:
                 there = place[0], (*place[1], number)
             self._deliver(target, value, cause, there, moment)
 
-    def begin(self, station: Station, messages: dict[str, Any], moment: int) -> None:
+    def begin(self, station: Station, messages: Mapping[str, Any], moment: int) -> None:
         """Fires the entry with its first messages; one whose rule wants a list waits with them for more."""
+        names, holds = station.names, station.holds
         if not station.rule.single_slot:
-            arguments = tuple(messages.get(name, station.defaults.get(name)) for name in station.names)
+            arguments = tuple(map(messages.get, names, map(station.defaults.get, names)))
             self.fire(station, arguments, 0, self.root, moment)
-            again = len(station.holds) < len(station.names)
-            messages = {name: value for name, value in messages.items() if again and name in station.holds}
-        for name, value in messages.items():
-            self._put(station, station.names.index(name), value, 0, self.root, moment)
+            if not holds or len(holds) == len(names):
+                return
+            names = tuple(name for name in names if name in holds)
+        for name in names:
+            if name in messages:
+                self._put(station, station.names.index(name), messages[name], 0, self.root, moment)
 
     def fire(self, station: Station, arguments: tuple[Any, ...], cause: int, place: Place | None, moment: int) -> None:
         """Makes an activation, which is ready at once."""

@@ -115,8 +115,7 @@ class Machine:
         if self.settings.timeout is not None:
             self.timers.set(moment + int(seconds_of("timeout", self.settings.timeout) * 1e9), Alarm.JOB, None)
         for station in self.plan.entries:
-            own = {name: value for name, value in messages.items() if name in station.names}
-            self.delivery.begin(station, own, moment)
+            self.delivery.begin(station, messages, moment)
         self._after_delivery(moment)
 
     def take(self, moment: int, mode: ExecutionMode | None = None) -> Activation | None:

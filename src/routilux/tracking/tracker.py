@@ -259,7 +259,7 @@ class _Jobs:
 
     def finished(self, job_id: str, status: JobStatus, started: int, ended: int, workers: int) -> None:
         self._running.pop(job_id, None)
-        self._ended[str(status)] += 1
+        self._ended[status.value] += 1
         self._worker_ns += (ended - started) * workers
         self._unfolded.append(ended - started)
         if len(self._unfolded) >= WHOLE:
