@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from routilux.errors import SettingError
 from routilux.permits import Permits
@@ -49,12 +48,14 @@ class _Pace:
         self._taken.append(max(moment, self._taken[-1]) if self._taken else moment)
 
 
-@dataclass(slots=True, eq=False)
 class _Waker:
     """A job that waits, and how it is told."""
 
-    job_id: str
-    wake: Callable[[], None] = lambda: None
+    __slots__ = ("job_id", "wake")
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        self.wake: Callable[[], None] = lambda: None
 
 
 class Limits:

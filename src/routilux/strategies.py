@@ -64,25 +64,43 @@ class ErrorStrategy(ABC):
         return self
 
 
-@dataclass(frozen=True, slots=True)
-class Stop(ErrorStrategy):
+class Plainly(ErrorStrategy):
+    """A strategy at which there is nothing to set, so that all of one class are equal."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+class Stop(Plainly):
     """The failure fails the job: nothing more starts, and the error is raised by `raise_for_status`."""
+
+    __slots__ = ()
 
     def decide(self, error: BaseException, attempt: int, seed: str) -> Decision:
         return Verdict.STOP
 
 
-@dataclass(frozen=True, slots=True)
-class Continue(ErrorStrategy):
+class Continue(Plainly):
     """The failure is recorded, leaves by the routine's `error` event, and the job goes on."""
+
+    __slots__ = ()
 
     def decide(self, error: BaseException, attempt: int, seed: str) -> Decision:
         return Verdict.CONTINUE
 
 
-@dataclass(frozen=True, slots=True)
-class Skip(ErrorStrategy):
+class Skip(Plainly):
     """The activation is marked skipped, emits nothing, and the job goes on."""
+
+    __slots__ = ()
 
     def decide(self, error: BaseException, attempt: int, seed: str) -> Decision:
         return Verdict.SKIP

@@ -111,7 +111,7 @@ def test_a_job_that_ran_can_be_asked_everything(mode):
 def test_what_gathers_comes_after_the_last_that_it_gathers(mode):
     flow = Flow("ran", max_workers=2)
     flow.chain(numbers, same, gathered)
-    trace = traced(flow, "numbers", {"n": 5}, mode)
+    trace = flow.record("numbers", {"n": 5}, execution_mode=mode).trace
     replayed = replay(script_of(trace), threads(2), FREE)
     last = next(index for index, attempt in enumerate(trace.attempts) if attempt.routine_id == "gathered")
     needed = routines_of(trace, [need.earlier for need in needs_of(trace).of[last]])

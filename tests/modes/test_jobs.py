@@ -331,7 +331,7 @@ def test_a_stream_that_is_dropped_cancels_its_job_and_leaves_nothing(mode):
 @BOTH
 def test_a_stream_whose_job_is_over_before_all_is_read_leaves_nothing(mode):
     with chain(numbers, same, mode=mode).stream("numbers", {"n": 3}) as stream:
-        assert next(stream) == 0
+        assert next(stream) in range(3)
         if mode == "concurrent":
             assert stream.job.wait(PATIENCE)
     assert stream.job.status.terminal

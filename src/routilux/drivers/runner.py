@@ -64,7 +64,7 @@ class Runner(Coroutine[Any, Any, None]):
         "_host",
         "_now",
         "_seat",
-        "_send",
+        "_since",
         "_slice_end",
         "_whole",
         "activation",
@@ -80,31 +80,30 @@ class Runner(Coroutine[Any, Any, None]):
         self._seat = seat
         self._slice_end = 0
         """When, of the step under way, it is time to let others have the loop."""
+        self._since = 0
+        """When it went on with the handler that it is at."""
         self.activation = activation
         self.task: asyncio.Task[None] | None = None
         self.begun = False
         self.unwanted: Activation | None = None
         """The attempt that it is cancelled for."""
         self._whole = self._run()
-        self._send = self._whole.send
 
     def send(self, value: Any) -> Any:
-        began = self._now()
-        self._slice_end = began + SLICE_NS
+        self._since = self._now()
+        self._slice_end = self._since + SLICE_NS
         try:
-            return self._send(value)
+            return self._whole.send(value)
         finally:
-            if self._now() - began > BLOCKED_NS:
-                self._report(self._now() - began)
+            self._check(self._now())
 
     def throw(self, *error: Any) -> Any:
-        began = self._now()
-        self._slice_end = began + SLICE_NS
+        self._since = self._now()
+        self._slice_end = self._since + SLICE_NS
         try:
             return self._whole.throw(*error)
         finally:
-            if self._now() - began > BLOCKED_NS:
-                self._report(self._now() - began)
+            self._check(self._now())
 
     def close(self) -> None:
         self._whole.close()
@@ -120,15 +119,17 @@ class Runner(Coroutine[Any, Any, None]):
         """
         seat, host, driver, now, self.begun = self._seat, self._host, self._driver, self._now, True
         machine, inbox, workers = seat.course.machine, host.inbox, driver.workers
-        running, ready, settled, popleft = machine.running, machine.ready, machine.settled, machine.ready.popleft
+        running, ready = machine.running, machine.ready
         timers, suspended, records = machine.timers.heap, machine.suspended, machine.ledger.records
-        following: Following = (seat, self.activation)
-        while await self._goes_on(following):
+        following: Following = None
+        while True:
             activation = self.activation
             is_easy = activation[1].plain and self.unwanted is None and not machine.streaming
             if not (is_easy and (host.kept or host.keep(driver.wake))):
-                following = host.settled(driver, seat, await self._invoke())
-                continue
+                outcome = await self._invoke()
+                if await self._goes_on(host.settled(driver, seat, outcome), outcome.ended):
+                    continue
+                return
             while True:
                 station = activation[1]
                 began = now()
@@ -137,14 +138,15 @@ class Runner(Coroutine[Any, Any, None]):
                     if station.is_async:
                         value = await value
                 except BaseException as error:
-                    following = host.settled(driver, seat, self._raised(error, began))
+                    outcome = self._raised(error, began)
+                    ended, following = outcome.ended, host.settled(driver, seat, outcome)
                     break
                 ended = now()
                 if not host.kept or machine.end is not None:
                     following = host.returned(driver, seat, activation, value, began, ended, 0)
                     break
                 del running[activation[0]]
-                settled(activation, value, began, ended)
+                machine.settled(activation, value, began, ended)
                 unusual = inbox or timers or suspended or machine.paused or driver.busy >= workers
                 if ended > self._slice_end or (unusual and host.wants_attention(driver, seat)):
                     following = host.let_go(driver, seat)
@@ -159,20 +161,27 @@ class Runner(Coroutine[Any, Any, None]):
                 if not ready[0][1].plain:
                     following = host.let_go(driver, seat)
                     break
-                self.activation = activation = popleft()
+                self.activation = activation = ready.popleft()
                 running[activation[0]] = activation
                 if ready and not driver.relieved:
                     driver.relieve()
+            if not await self._goes_on(following, ended):
+                return
 
-    async def _goes_on(self, following: Following) -> bool:
-        """Whether this runner goes straight on with something of the same job; it lets others have the loop before."""
+    async def _goes_on(self, following: Following, ended: int) -> bool:
+        """Whether this runner goes straight on with something of the same job; it lets others have the loop before.
+
+        Since its handler `ended` it has run the engine, and for that no handler is to blame.
+        """
+        self._check(ended)
+        self._since = self._now()
         if following is None or following[0] is not self._seat:
             self._driver.runners.discard(self)
             if following is not None:
                 self._driver.spawn(*following)
             return False
         self.activation = following[1]
-        if self._now() > self._slice_end:
+        if self._since > self._slice_end:
             await self._pause()
         return True
 
@@ -226,7 +235,11 @@ class Runner(Coroutine[Any, Any, None]):
         if self.task is not None:
             self.task.uncancel()
 
-    def _report(self, took: int) -> None:
+    def _check(self, moment: int) -> None:
+        """Reports the handler that it is at if, until this moment, it did not let others have the loop."""
+        took = moment - self._since
+        if took <= BLOCKED_NS:
+            return
         logger.warning(
             "Flow %r, routine %r: its handler kept the event loop for %.0f ms, and nothing else on it could run. Await "
             "what takes long, or make it a plain function, which runs on a thread.",
