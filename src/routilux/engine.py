@@ -51,6 +51,16 @@ class Engine(LocalHost):
         self.inbox.append((seat, fact, None))
         self._attend()
 
+    def adopt(self, seat: Seat) -> None:
+        """Goes on with a job that has begun elsewhere, and of which nothing runs."""
+        self.inbox.append((seat, 1, None))
+        self._attend()
+
+    def add_workers(self, driver: LocalDriver, change: int) -> None:
+        """From now on a driver has so many more workers, or fewer; those that are busy finish what they are at."""
+        self.inbox.append((None, change, driver))
+        self._attend()
+
     def look_again(self, seat: Seat | None = None) -> None:
         """The reader of a stream has made room, or a driver has."""
         self.inbox.append((seat, 0, None))
@@ -110,13 +120,11 @@ class Engine(LocalHost):
     @contextmanager
     def one_more_worker(self, driver: LocalDriver) -> Iterator[None]:
         """While a handler waits for another job, its worker does nothing: somebody else may take its place."""
-        self.inbox.append((None, 1, driver))
-        self._attend()
+        self.add_workers(driver, 1)
         try:
             yield
         finally:
-            self.inbox.append((None, -1, driver))
-            self._attend()
+            self.add_workers(driver, -1)
 
     def close(self, *, wait: bool = True) -> None:
         """Ends the workers and whatever waits for moments; not for a worker to call."""
@@ -209,6 +217,8 @@ class Engine(LocalHost):
                 continue
             changed[seat] = None
             if isinstance(fact, int):
+                if fact:
+                    self._jobs.add(seat)
                 continue
             if isinstance(fact, Started):
                 self._jobs.add(seat)

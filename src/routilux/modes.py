@@ -152,9 +152,13 @@ class EngineMode(Mode):
         return self._engine.crew.workers(mode)
 
     def execute(self, first: Started) -> None:
+        self._engine.post(self._seat, first)
+        self.see_through()
+
+    def see_through(self) -> None:
+        """Returns when the job is over; Ctrl-C cancels it and is raised again."""
         try:
-            self._engine.post(self._seat, first)
-            self.wait(None)
+            self._await_end()
         except KeyboardInterrupt:
             self.cancel("interrupted")
             done = self.course.finished.wait(INTERRUPT_GRACE)
@@ -212,6 +216,9 @@ class EngineMode(Mode):
         if done and self._closer is not None:
             self._closer.join()
         return done
+
+    def _await_end(self) -> None:
+        self.wait(None)
 
     def _refuse_self_wait(self) -> None:
         super()._refuse_self_wait()

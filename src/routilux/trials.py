@@ -13,6 +13,7 @@ from routilux.advice.prospects import Prospects
 from routilux.advice.tuning import Recommendation, tune
 from routilux.engine import Engine
 from routilux.errors import TrialError
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import JobStatus
 from routilux.insight.configuration import Configuration
 from routilux.job import Job
@@ -104,4 +105,6 @@ def tuned(
     """As `Flow.tune`."""
     trials = FlowTrials(launch, entry, params, settings)
     current = launch.plan(entry, params, settings).settings
+    if current.is_auto:
+        current = current.updated({"execution_mode": ExecutionMode.SEQUENTIAL, "max_workers": None})
     return tune(trials, cached_costs(new_flow), current, allow_processes=allow_processes)

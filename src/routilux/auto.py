@@ -1,0 +1,293 @@
+"""Auto mode: a job begins in the caller's thread, and goes on on threads where that pays.
+
+The machine does not know who steps it, and between two activations of a job that runs in sequence nothing is under
+way. So whoever runs it can look, every few milliseconds, at what its activations need, and hand the job to an engine.
+From then on the thread that waits for the job is its pilot's: it measures, and has the engine add workers or take some.
+
+::
+
+    caller:  handler, handler, look, handler, look --move--> wait, measure, wait, measure ... job over
+    engine:                                          handlers on k threads
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextvars import copy_context
+from typing import Any
+
+from routilux.course import BATCH, Course
+from routilux.drivers.invoke import Invoker
+from routilux.drivers.port import LocalDriver
+from routilux.drivers.sequential import SequentialDriver
+from routilux.engine import Engine
+from routilux.execution_mode import ExecutionMode
+from routilux.facts import Fact, Started
+from routilux.insight.trace import ThreadState
+from routilux.loading import loaded
+from routilux.machine.step import apply
+from routilux.modes import EngineMode, SequentialMode
+from routilux.ports import Clock
+from routilux.tuning.load import Load
+from routilux.tuning.tuning import Tuning
+
+LOOK_NS = 5_000_000
+"""About so often a scout looks."""
+
+MOST_TURNS = 64
+"""After so many turns it looks, however short they were: they may become longer."""
+
+LOOKS_FOR_GIL = 20
+"""So many looks of a probe tell Python from native code."""
+
+HERTZ = 200.0
+
+SELF = "job"
+
+NewEngine = Callable[[int], tuple[Engine, bool]]
+"""Gives an engine with so many threads, and whether it is for this job alone."""
+
+
+class Scout(SequentialDriver):
+    """Runs a job in sequence, and looks at what its activations need; `leaves` once others should go on with it."""
+
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, tuning: Tuning) -> None:
+        super().__init__(course, invoker, clock)
+        self._tuning = tuning
+        self._turns, self._until_look = 1, 1
+        self._learns = False
+        self._probe: Any = None
+        self._wall = self._cpu = 0
+        self._fired = 0
+        self._looks, self._others = 0, 0.0
+
+    def run(self) -> None:
+        self._begin()
+        try:
+            super().run()
+        finally:
+            self._end()
+
+    def _burst(self) -> None:
+        super()._burst()
+        self._until_look -= 1
+        if self._until_look <= 0:
+            self._look()
+
+    def _begin(self) -> None:
+        """Measures from here on, if it is time to."""
+        self._learns = self._tuning.learns
+        if self._learns:
+            self.burst, self._turns = min(self.burst, 8), 1
+            self._mark()
+        else:
+            self.burst, self._turns = BATCH, MOST_TURNS
+        self._until_look = self._turns
+
+    def _mark(self) -> None:
+        self._wall, self._cpu = time.perf_counter_ns(), time.thread_time_ns()
+        self._fired, self._looks, self._others = self._settled, 0, 0.0
+
+    @property
+    def _settled(self) -> int:
+        return self._machine.delivery.fired - len(self._machine.ready)
+
+    def _look(self) -> None:
+        self._until_look = self._turns
+        if not self._learns:
+            if self._tuning.learns:
+                self._begin()
+            elif self._tuning.workers > 1 and not self._tuning.frozen:
+                self.leaves = True
+            return
+        machine = self._machine
+        self._looks += 1
+        self._others += float("inf") if machine.suspended else max(0, len(machine.ready) - 1)
+        self._pace(time.perf_counter_ns() - self._wall)
+        self._tell()
+
+    def _pace(self, took: int) -> None:
+        """As many turns, of as many activations, as make the time between two looks."""
+        if took > LOOK_NS:
+            if self._turns > 1:
+                self._turns = max(1, self._turns // 2)
+            else:
+                self.burst = max(1, self.burst // 2)
+        elif self.burst < BATCH:
+            self.burst = min(BATCH, self.burst * 4)
+        else:
+            self._turns = min(MOST_TURNS, self._turns * 4)
+
+    def _tell(self) -> None:
+        """Has the tuning learn what was measured since the last time."""
+        wall, cpu = time.perf_counter_ns() - self._wall, time.thread_time_ns() - self._cpu
+        load = Load(self._settled - self._fired, wall / 1e9, cpu / 1e9, self._looks, self._others, self._gil_share())
+        self._mark()
+        self.leaves = self._tuning.learn(load) > 1
+        self._learns = self._tuning.learns
+        if self._tuning.needs_gil_share and self._probe is None:
+            self._probe = loaded("routilux.signals.probe", "Probe")(HERTZ)
+            self._probe.start()
+            self._probe.watch().enter(SELF)
+
+    def _gil_share(self) -> float | None:
+        """How much of its CPU time this thread holds the GIL, once that is known."""
+        if self._probe is None:
+            return None
+        states = self._probe.states.get(SELF, {})
+        python, native = states.get(ThreadState.PYTHON, 0.0), states.get(ThreadState.NATIVE, 0.0)
+        if python + native >= LOOKS_FOR_GIL:
+            return float(python / (python + native))
+        return None if self._probe.sees else 1.0
+
+    def _end(self) -> None:
+        if self._probe is not None:
+            self._probe.stop()
+            self._probe = None
+        if self._learns and not self.leaves and self._settled > self._fired:
+            self._tell()
+
+
+class PilotedMode(EngineMode):
+    """On threads whose number changes while whoever executes the job waits for it."""
+
+    def __init__(
+        self, course: Course, invoker: Invoker, clock: Clock, engine: Engine, tuning: Tuning, *, own_engine: bool
+    ) -> None:
+        super().__init__(course, invoker, clock, engine, own_engine=own_engine)
+        self._tuning = tuning
+
+    def take_over(self, *, streaming: bool) -> None:
+        """Goes on with a job that began elsewhere."""
+        machine = self.course.machine
+        if streaming:
+            self.course.unread = self._unread
+        if self.threads is not None:
+            self._resize(self.threads)
+        machine.window = machine.settings.max_pending or self._engine.crew.window(machine.plan.modes)
+        self._engine.adopt(self._seat)
+
+    def _await_end(self) -> None:
+        with self._tuning.piloted() as mine:
+            if mine and self.threads is not None:
+                self._watch(self.threads)
+        self.wait(None)
+
+    @property
+    def threads(self) -> LocalDriver | None:
+        """What runs plain handlers."""
+        driver = self._engine.crew[ExecutionMode.CONCURRENT] if self._has_threads else None
+        return driver if isinstance(driver, LocalDriver) else None
+
+    @property
+    def _has_threads(self) -> bool:
+        return ExecutionMode.CONCURRENT in self.course.machine.plan.modes
+
+    def _resize(self, driver: LocalDriver) -> None:
+        with self._tuning.sizing:
+            change, driver.hired = self._tuning.workers - driver.hired, self._tuning.workers
+            if change:
+                self._engine.add_workers(driver, change)
+
+    def _watch(self, driver: LocalDriver) -> None:
+        """Measures, and has workers added or taken, until the job is over."""
+        tuning, delivery = self._tuning, self.course.machine.delivery
+        since, fired = time.perf_counter(), delivery.fired - len(self.course.machine.ready)
+        while not self.course.finished.wait(PAUSE):
+            now, settled = time.perf_counter(), delivery.fired - len(self.course.machine.ready)
+            if self.course.machine.paused:
+                since, fired = now, settled
+            elif tuning.measure(settled - fired, now - since):
+                since, fired = now, settled
+                self._resize(driver)
+
+
+PAUSE = 0.05
+"""Seconds between two looks of a pilot at the clock."""
+
+
+class AutoMode(SequentialMode):
+    """In the caller's thread, or that of a started job, until it moves to an engine."""
+
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, tuning: Tuning, new_engine: NewEngine) -> None:
+        super().__init__(course, invoker, clock)
+        self._driver = self._scout = Scout(course, invoker, clock, tuning)
+        self._tuning = tuning
+        self._new_engine = new_engine
+        self._moving = threading.Lock()
+        self._moved: PilotedMode | None = None
+        self._streaming = False
+
+    def workers(self, mode: ExecutionMode) -> int:
+        return 1 if self._moved is None else self._moved.workers(mode)
+
+    def execute(self, first: Started) -> None:
+        apply(self.course.machine, first)
+        self._see_through()
+
+    def start(self, first: Started) -> None:
+        apply(self.course.machine, first)
+        through = copy_context().run
+        name = f"routilux-{self.course.origin.flow_id}"
+        self._thread = threading.Thread(target=through, args=(self._see_through,), name=name)
+        self._thread.start()
+
+    def run_beside(self, first: Started) -> None:
+        apply(self.course.machine, first)
+        self._run()
+
+    def start_stream(self, first: Started) -> None:
+        self._streaming = True
+        super().start_stream(first)
+
+    def advance_stream(self) -> None:
+        if self._moved is None:
+            self._run()
+        left = self.course.machine.delivery.left
+        if self._moved is not None and not (left or self.course.finished.is_set()):
+            self._moved.advance_stream()
+
+    def make_room(self) -> None:
+        if self._moved is not None:
+            self._moved.make_room()
+
+    def end_stream(self) -> None:
+        if self._moved is None:
+            super().end_stream()
+        else:
+            self._moved.end_stream()
+
+    def post(self, fact: Fact) -> None:
+        with self._moving:
+            moved = self._moved
+            if moved is None:
+                self._scout.post(fact)
+        if moved is not None:
+            moved.post(fact)
+
+    def wait(self, timeout: float | None) -> bool:
+        done = super().wait(timeout) if self._moved is None or self._thread is not None else self._moved.wait(timeout)
+        return done
+
+    def _see_through(self) -> None:
+        self._run()
+        if self._moved is not None:
+            self._moved.see_through()
+
+    def _run(self) -> None:
+        super()._run()
+        if self._scout.leaves and not self.course.machine.done:
+            self._move()
+
+    def _move(self) -> None:
+        """Hands the job, of which nothing runs now, to an engine."""
+        engine, own = self._new_engine(self._tuning.workers)
+        moved = PilotedMode(self.course, self._invoker, self._clock, engine, self._tuning, own_engine=own)
+        with self._moving:
+            self._moved = moved
+            told = self._scout.take_posted()
+        moved.take_over(streaming=self._streaming)
+        for fact in told:
+            moved.post(fact)
