@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextvars import copy_context
-from typing import Any
+from typing import Any, TypeAlias
 
 from routilux.course import BATCH, Course
 from routilux.drivers.invoke import Invoker
@@ -27,6 +27,7 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, Started
 from routilux.insight.trace import ThreadState
 from routilux.loading import loaded
+from routilux.machine.machine import Machine
 from routilux.machine.step import apply
 from routilux.modes import EngineMode, SequentialMode
 from routilux.ports import Clock
@@ -44,10 +45,13 @@ LOOKS_FOR_GIL = 20
 
 HERTZ = 200.0
 
+PAUSE = 0.05
+"""Seconds between two measurements of a job on threads."""
+
 SELF = "job"
 
-NewEngine = Callable[[int], tuple[Engine, bool]]
-"""Gives an engine with so many threads, and whether it is for this job alone."""
+NewEngine: TypeAlias = Callable[[], tuple[Engine, bool]]
+"""Gives an engine, and whether it is for this job alone."""
 
 
 class Scout(SequentialDriver):
@@ -88,11 +92,7 @@ class Scout(SequentialDriver):
 
     def _mark(self) -> None:
         self._wall, self._cpu = time.perf_counter_ns(), time.thread_time_ns()
-        self._fired, self._looks, self._others = self._settled, 0, 0.0
-
-    @property
-    def _settled(self) -> int:
-        return self._machine.delivery.fired - len(self._machine.ready)
+        self._fired, self._looks, self._others = settled_in(self._machine), 0, 0.0
 
     def _look(self) -> None:
         self._until_look = self._turns
@@ -123,7 +123,9 @@ class Scout(SequentialDriver):
     def _tell(self) -> None:
         """Has the tuning learn what was measured since the last time."""
         wall, cpu = time.perf_counter_ns() - self._wall, time.thread_time_ns() - self._cpu
-        load = Load(self._settled - self._fired, wall / 1e9, cpu / 1e9, self._looks, self._others, self._gil_share())
+        load = Load(
+            settled_in(self._machine) - self._fired, wall / 1e9, cpu / 1e9, self._looks, self._others, self._gil_share()
+        )
         self._mark()
         self.leaves = self._tuning.learn(load) > 1
         self._learns = self._tuning.learns
@@ -146,7 +148,7 @@ class Scout(SequentialDriver):
         if self._probe is not None:
             self._probe.stop()
             self._probe = None
-        if self._learns and not self.leaves and self._settled > self._fired:
+        if self._learns and not self.leaves and settled_in(self._machine) > self._fired:
             self._tell()
 
 
@@ -164,8 +166,7 @@ class PilotedMode(EngineMode):
         machine = self.course.machine
         if streaming:
             self.course.unread = self._unread
-        if self.threads is not None:
-            self._resize(self.threads)
+        self.resize()
         machine.window = machine.settings.max_pending or self._engine.crew.window(machine.plan.modes)
         self._engine.adopt(self._seat)
 
@@ -185,6 +186,11 @@ class PilotedMode(EngineMode):
     def _has_threads(self) -> bool:
         return ExecutionMode.CONCURRENT in self.course.machine.plan.modes
 
+    def resize(self) -> None:
+        """Has the engine have as many threads as are known to be best."""
+        if self.threads is not None and self._tuning.knows:
+            self._resize(self.threads)
+
     def _resize(self, driver: LocalDriver) -> None:
         with self._tuning.sizing:
             change, driver.hired = self._tuning.workers - driver.hired, self._tuning.workers
@@ -193,19 +199,16 @@ class PilotedMode(EngineMode):
 
     def _watch(self, driver: LocalDriver) -> None:
         """Measures, and has workers added or taken, until the job is over."""
-        tuning, delivery = self._tuning, self.course.machine.delivery
-        since, fired = time.perf_counter(), delivery.fired - len(self.course.machine.ready)
-        while not self.course.finished.wait(PAUSE):
-            now, settled = time.perf_counter(), delivery.fired - len(self.course.machine.ready)
-            if self.course.machine.paused:
-                since, fired = now, settled
-            elif tuning.measure(settled - fired, now - since):
-                since, fired = now, settled
+        machine, tuning, finished = self.course.machine, self._tuning, self.course.finished
+        over, since, settled = False, time.perf_counter(), settled_in(machine)
+        while not over:
+            over = finished.wait(PAUSE)
+            before, since = since, time.perf_counter()
+            ended, settled = settled_in(machine) - settled, settled_in(machine)
+            if not machine.paused:
+                tuning.measure(ended, since - before)
+            if not over:
                 self._resize(driver)
-
-
-PAUSE = 0.05
-"""Seconds between two looks of a pilot at the clock."""
 
 
 class AutoMode(SequentialMode):
@@ -268,7 +271,11 @@ class AutoMode(SequentialMode):
             moved.post(fact)
 
     def wait(self, timeout: float | None) -> bool:
-        done = super().wait(timeout) if self._moved is None or self._thread is not None else self._moved.wait(timeout)
+        if self._moved is None:
+            return super().wait(timeout)
+        done = self._moved.wait(timeout)
+        if done and self._thread is not None:
+            self._thread.join()
         return done
 
     def _see_through(self) -> None:
@@ -283,7 +290,7 @@ class AutoMode(SequentialMode):
 
     def _move(self) -> None:
         """Hands the job, of which nothing runs now, to an engine."""
-        engine, own = self._new_engine(self._tuning.workers)
+        engine, own = self._new_engine()
         moved = PilotedMode(self.course, self._invoker, self._clock, engine, self._tuning, own_engine=own)
         with self._moving:
             self._moved = moved
@@ -291,3 +298,8 @@ class AutoMode(SequentialMode):
         moved.take_over(streaming=self._streaming)
         for fact in told:
             moved.post(fact)
+
+
+def settled_in(machine: Machine) -> int:
+    """How many activations of a job have ended or are under way."""
+    return machine.delivery.fired - len(machine.ready)

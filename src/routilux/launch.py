@@ -229,7 +229,9 @@ class Launch:
         invoker = self.new_invoker(course, recorder)
         if planned.settings.is_auto and ExecutionMode.CONCURRENT in modes:
             crew[ExecutionMode.CONCURRENT].elastic = True
-            mode: EngineMode = PilotedMode(course, invoker, self._clock, engine, self.tuning, own_engine=own)
+            piloted = PilotedMode(course, invoker, self._clock, engine, self.tuning, own_engine=own)
+            piloted.resize()
+            mode: EngineMode = piloted
         else:
             mode = EngineMode(course, invoker, self._clock, engine, own_engine=own)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
@@ -262,14 +264,14 @@ class Launch:
         recorder = self._new_recorder(planned)
         course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
 
-        def engine_with(workers: int) -> tuple[Engine, bool]:
+        def new_engine() -> tuple[Engine, bool]:
             found = shared or self.new_engine(planned.settings)
             found.crew.equip(planned.plan.modes, planned.plan.mode, found)
             found.crew[ExecutionMode.CONCURRENT].elastic = True
             return found, shared is None
 
         invoker = self.new_invoker(course, recorder)
-        mode = AutoMode(course, invoker, self._clock, tuning, engine_with)
+        mode = AutoMode(course, invoker, self._clock, tuning, new_engine)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
 
     def _sized(self, settings: Settings) -> Settings:

@@ -55,6 +55,7 @@ LOCAL = [
     Way("asyncio", {"execution_mode": "asyncio", "max_workers": {"asyncio": WORKERS, "concurrent": WORKERS}}),
     Way("coroutines", {"execution_mode": "asyncio"}, awaits=True),
     Way("multiprocessing", {"execution_mode": "multiprocessing"}),
+    Way("auto", {"execution_mode": "auto"}),
 ]
 """The ways that need nothing which lives longer than a flow."""
 

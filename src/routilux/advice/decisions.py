@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from routilux.advice.answers import Answer
@@ -79,4 +79,4 @@ def _numbers(decisions: Sequence[Decision]) -> Table:
 
 
 def _when(one: Decision) -> str:
-    return datetime.fromtimestamp(one.epoch_ns / 1e9).strftime("%H:%M:%S")
+    return datetime.fromtimestamp(one.epoch_ns / 1e9, UTC).astimezone().strftime("%H:%M:%S")

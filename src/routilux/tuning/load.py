@@ -55,6 +55,11 @@ class Load:
         """How many activations could run at once."""
         return 1.0 + (self.others / self.looks if self.looks else 0.0)
 
+    def resembles(self, other: Load, change: float) -> bool:
+        """Whether activations took, but for such a part, the same time and CPU time."""
+        near = abs(self.cpu_each - other.cpu_each) <= change * self.service
+        return near and abs(self.service - other.service) <= change * self.service
+
     def plus(self, other: Load) -> Load:
         """This and another one of the same flow."""
         return Load(
@@ -93,7 +98,7 @@ def best(load: Load, cores: float, cap: int) -> Forecast:
     """The threads that a load is best run with, and what binds then."""
     others = _others(load, cores)
     enough = load.service / max(others.values()) if load.service > 0.0 else 1.0
-    workers = max(1, min(cap, math.ceil(HEADROOM * enough), math.ceil(load.breadth)))
+    workers = max(1, math.ceil(min(cap, HEADROOM * enough, load.breadth)))
     found = forecast(load, workers, cores)
     if workers > 1:
         return found

@@ -33,6 +33,11 @@ FEWEST = 8
 WINDOW = 0.25
 """Seconds for which a rate is measured, at the least."""
 
+LONGEST_WINDOW = 2.0
+
+PER_WORKER = 20
+"""Activations that each further worker should have ended in a window."""
+
 LONGEST_REST = 30.0
 
 MOST_TRIALS = 2
@@ -67,6 +72,8 @@ class Pilot:
         """Seconds for which nothing need be measured, while it rests."""
         self._rate = 0.0
         """Activations a second with `workers` of them, when last measured."""
+        self._refuted: Load | None = None
+        """For what was measured then, threads did not give what the model promised."""
         self._trials = 0
         self._last: Decision | None = None
         self.needs_gil_share = False
@@ -81,9 +88,15 @@ class Pilot:
             return None
         return self._model(epoch_ns)
 
+    def suffices(self, activations: int, seconds: float) -> bool:
+        """Whether so much is worth a measurement: a rate of few activations is chance."""
+        if seconds < (self.rest if self.stage is Stage.REST else WINDOW):
+            return False
+        return activations >= PER_WORKER * (self.workers - 1) or seconds >= LONGEST_WINDOW
+
     def measure(self, activations: int, seconds: float, epoch_ns: int) -> Decision | None:
         """So many activations ended in these seconds on `workers` threads; gives what follows, if anything does."""
-        if seconds < WINDOW or (activations < 20 * (self.workers - 1) and seconds < 8 * WINDOW):
+        if not self.suffices(activations, seconds):
             return None
         rate, margin = activations / seconds, max(PROVEN - 1, 2 * (self.workers - 1) / max(1, activations))
         match self.stage:
@@ -95,15 +108,6 @@ class Pilot:
                 return self._after_trial(rate, margin)
             case _:
                 return self._look_again(rate)
-
-    def is_due(self, seconds: float) -> bool:
-        """Whether there is something to measure, so long after the last time."""
-        return seconds >= (self.rest if self.stage is Stage.REST else WINDOW)
-
-    def give_up(self) -> None:
-        """Threads could not be had: all goes on one after another."""
-        self.workers = 1
-        self._pause()
 
     def _model(self, epoch_ns: int) -> Decision:
         load, now = self.load, forecast(self.load, 1, self._cores)
@@ -118,6 +122,10 @@ class Pilot:
             else:
                 self._pause()
             return decision
+        if self._refuted is not None and load.resembles(self._refuted, CHANGED):
+            decision = self._decided(epoch_ns, 1, "threads did not help before", found.term, now.rate)
+            self._pause()
+            return decision
         self.stage = Stage.JUMPED
         self._trials, self._rate = 0, now.rate
         return self._decided(epoch_ns, found.workers, _binding(found.term), found.term, found.rate)
@@ -127,7 +135,7 @@ class Pilot:
             self.stage, self._rate = Stage.SETTLED, rate
             return self._judged(rate, Fate.KEPT)
         undone = self._judged(rate, Fate.UNDONE)
-        self.workers = 1
+        self.workers, self._refuted = 1, self.load
         self._pause()
         return undone
 

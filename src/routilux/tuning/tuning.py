@@ -29,6 +29,8 @@ class Tuning:
         """Held by whoever has an engine change its number of threads."""
         self._piloting = threading.Lock()
         """Held by whoever watches a job on threads, one at a time."""
+        self._activations, self._seconds = 0, 0.0
+        """What was measured on threads since the last decision, or since nothing came of it."""
         self._looked_at = 0.0
         self._frozen = False
 
@@ -87,14 +89,16 @@ class Tuning:
                 self._keep(self._pilot.learn(load, time_ns()))
             return self._pilot.workers
 
-    def measure(self, activations: int, seconds: float) -> bool:
-        """So many activations ended in these seconds; says whether that was looked at."""
+    def measure(self, activations: int, seconds: float) -> None:
+        """So many activations ended in these seconds on threads, of one job or of several short ones."""
         with self._lock:
-            if self._frozen or self._pilot.workers == 1 or not self._pilot.is_due(seconds):
-                return False
-            before = self._pilot.stage, self._pilot.rest
-            self._keep(self._pilot.measure(activations, seconds, time_ns()))
-            return (self._pilot.stage, self._pilot.rest) != before or self._pilot.stage is Stage.REST
+            if self._frozen or self._pilot.workers == 1:
+                return
+            self._activations += activations
+            self._seconds += seconds
+            if self._pilot.suffices(self._activations, self._seconds):
+                self._keep(self._pilot.measure(self._activations, self._seconds, time_ns()))
+                self._activations, self._seconds = 0, 0.0
 
     @contextmanager
     def piloted(self) -> Iterator[bool]:
@@ -110,6 +114,7 @@ class Tuning:
         if decision is None:
             return
         self._looked_at = perf_counter()
+        self._activations, self._seconds = 0, 0.0
         last = self._decisions[-1] if self._decisions else None
         if last is not None and (last.epoch_ns, last.after) == (decision.epoch_ns, decision.after):
             self._decisions[-1] = decision
