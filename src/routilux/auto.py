@@ -248,8 +248,7 @@ class AutoMode(SequentialMode):
     def advance_stream(self) -> None:
         if self._moved is None:
             self._run()
-        left = self.course.machine.delivery.left
-        if self._moved is not None and not (left or self.course.finished.is_set()):
+        if self._moved is not None and not self.course.machine.delivery.left:
             self._moved.advance_stream()
 
     def make_room(self) -> None:
