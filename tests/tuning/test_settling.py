@@ -22,8 +22,9 @@ class Plant:
     def solo(self) -> Load:
         """What is measured while it runs in sequence."""
         count = max(8, round(0.1 / self.true.service))
-        seconds = count * self.true.service * self._chance.uniform(0.9, 1.1)
-        cpu = count * self.true.cpu * self._chance.uniform(0.9, 1.1)
+        speed = self._chance.uniform(0.9, 1.1)
+        seconds = count * self.true.service * speed
+        cpu = count * self.true.cpu * speed * self._chance.uniform(0.97, 1.03)
         return Load(count, seconds, min(cpu, seconds), 1, self.true.others, self.true.gil_share)
 
     def window(self, workers: int) -> tuple[int, float]:
