@@ -170,7 +170,7 @@ class Flow(FlowDefinition):
         have workers of their own, and the flow's tracker does not see them. `on_step` is called after each step.
         In auto mode they run as was found best so far; where nothing is known, a job is executed before.
         """
-        settings = self._launch.resolved(entry, entry_params, settings)
+        settings = loaded("routilux.trials", "fixed")(self._launch, entry, entry_params, settings)
         options = loaded("routilux.loadtest.options", "options_of")(
             arrivals=arrivals,
             users=users,

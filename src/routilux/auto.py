@@ -168,7 +168,7 @@ class PilotedMode(EngineMode):
             self.course.unread = self._unread
         self.resize()
         machine.window = machine.settings.max_pending or self._engine.crew.window(machine.plan.modes)
-        self._engine.adopt(self._seat)
+        self._engine.look_again(self._seat, new=True)
 
     def _await_end(self) -> None:
         with self._tuning.piloted() as mine:
@@ -194,6 +194,7 @@ class PilotedMode(EngineMode):
     def _resize(self, driver: LocalDriver) -> None:
         with self._tuning.sizing:
             change, driver.hired = self._tuning.workers - driver.hired, self._tuning.workers
+            self.course.workers = self._tuning.workers
             if change:
                 self._engine.add_workers(driver, change)
 
@@ -215,8 +216,8 @@ class AutoMode(SequentialMode):
     """In the caller's thread, or that of a started job, until it moves to an engine."""
 
     def __init__(self, course: Course, invoker: Invoker, clock: Clock, tuning: Tuning, new_engine: NewEngine) -> None:
-        super().__init__(course, invoker, clock)
-        self._driver = self._scout = Scout(course, invoker, clock, tuning)
+        self._scout = Scout(course, invoker, clock, tuning)
+        super().__init__(course, invoker, clock, self._scout)
         self._tuning = tuning
         self._new_engine = new_engine
         self._moving = threading.Lock()

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from routilux.course import BATCH
@@ -51,19 +50,14 @@ class Engine(LocalHost):
         self.inbox.append((seat, fact, None))
         self._attend()
 
-    def adopt(self, seat: Seat) -> None:
-        """Goes on with a job that has begun elsewhere, and of which nothing runs."""
-        self.inbox.append((seat, 1, None))
-        self._attend()
-
     def add_workers(self, driver: LocalDriver, change: int) -> None:
-        """From now on a driver has so many more workers, or fewer; those that are busy finish what they are at."""
+        """A driver has so many more workers from now on, or fewer; those that are busy finish what they are at."""
         self.inbox.append((None, change, driver))
         self._attend()
 
-    def look_again(self, seat: Seat | None = None) -> None:
-        """The reader of a stream has made room, or a driver has."""
-        self.inbox.append((seat, 0, None))
+    def look_again(self, seat: Seat | None = None, *, new: bool = False) -> None:
+        """The reader of a stream has made room, or a driver has; or a job that has begun elsewhere is to go on here."""
+        self.inbox.append((seat, int(new), None))
         self._attend()
 
     def settle(self, seat: Seat, outcomes: Sequence[Settled]) -> None:
@@ -116,15 +110,6 @@ class Engine(LocalHost):
         driver.release(seat, None)
         self.inbox.append((seat, 0, None))
         return self._drain(driver)
-
-    @contextmanager
-    def one_more_worker(self, driver: LocalDriver) -> Iterator[None]:
-        """While a handler waits for another job, its worker does nothing: somebody else may take its place."""
-        self.add_workers(driver, 1)
-        try:
-            yield
-        finally:
-            self.add_workers(driver, -1)
 
     def close(self, *, wait: bool = True) -> None:
         """Ends the workers and whatever waits for moments; not for a worker to call."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
@@ -32,6 +32,7 @@ from routilux.recording import Recording
 from routilux.settings import SettingArguments, Settings
 from routilux.tracking.history import History
 from routilux.tracking.tracker import ExecutionTracker
+from routilux.tuning.load import MOST_THREADS
 from routilux.tuning.tuning import Tuning
 
 OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster"})
@@ -93,7 +94,7 @@ class Launch:
         known = self._plans.get(key)
         if known is None or known[0] != self._flow.version:
             receive = entry_receiver(self._flow, entry, key[1])
-            plan = self._compiled(entry, receive(params), mode, placement, recorded=recorded)
+            plan = _compiled(self._flow, entry, receive(params), mode, placement, recorded=recorded)
             for name, rate in plan.rates.items():
                 self._limits.add_rate(name, rate)
             known = self._plans[key] = self._flow.version, plan, receive
@@ -144,9 +145,10 @@ class Launch:
         readers: list[Reader] = [read for read in (history.absorb, *own, reader_of(origin)) if read is not None]
         job_started(origin)
         course = Course(machine, permits, origin, readers, moment)
+        course.workers = workers
         if tracker is not None:
             tracker.job_started(origin, moment, workers)
-        course.when_finished.append(partial(self._finished, tracker, workers))
+        course.when_finished.append(partial(self._finished, tracker))
         return course, Started(moment, messages), history
 
     def new_job(self, course: Course, steering: Steering, history: History, recorder: Recording | None = None) -> Job:
@@ -167,7 +169,7 @@ class Launch:
 
     def new_engine(self, settings: Settings) -> Engine:
         """An engine whose coroutines, if there are any, run on a loop of their own."""
-        settings = self._sized(settings)
+        settings = _sized(settings, self.tuning)
         name = f"routilux-{self._flow.flow_id}"
 
         def attendant(engine: Engine) -> Attendant:
@@ -199,20 +201,6 @@ class Launch:
                 job.cancel(f"the flow's block was left by {type(error).__name__}")
         return engine, jobs
 
-    def resolved(self, entry: str, params: object, arguments: SettingArguments) -> SettingArguments:
-        """The settings with which a load is tested: auto mode would change while it is measured."""
-        settings = self._settings.updated(arguments)
-        if not settings.is_auto:
-            return arguments
-        first = params if isinstance(params, Mapping) or not isinstance(params, Sequence) else next(iter(params), None)
-        if not self.tuning.knows:
-            prepared = self.prepare(self.plan(entry, first, arguments), own=True)
-            prepared.mode.execute(prepared.first)
-        if self.tuning.workers == 1:
-            return {**arguments, "execution_mode": ExecutionMode.SEQUENTIAL, "max_workers": None}
-        sized = settings.with_threads(self.tuning.workers)
-        return {**arguments, "execution_mode": ExecutionMode.CONCURRENT, "max_workers": sized.max_workers}
-
     def _check_closed(self) -> None:
         if self._engine is not None:
             raise FlowBusyError(
@@ -236,23 +224,6 @@ class Launch:
             mode = EngineMode(course, invoker, self._clock, engine, own_engine=own)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
 
-    def _compiled(
-        self,
-        entry: str,
-        messages: Mapping[str, Any],
-        mode: ExecutionMode,
-        placement: Mapping[str, ExecutionMode],
-        *,
-        recorded: bool,
-    ) -> Plan:
-        """In auto mode, for threads; where there are coroutines, they are at home on their loop."""
-        if mode is not ExecutionMode.AUTO:
-            return compile_plan(self._flow, entry, messages, mode, placement, recorded=recorded)
-        plan = compile_plan(self._flow, entry, messages, ExecutionMode.CONCURRENT, placement, recorded=recorded)
-        if ExecutionMode.ASYNCIO not in plan.modes:
-            return plan
-        return compile_plan(self._flow, entry, messages, ExecutionMode.ASYNCIO, placement, recorded=recorded)
-
     def _tuned(self, planned: Planned, *, own: bool, streaming: bool, engine: Engine | None) -> Prepared[Mode]:
         """A job in auto mode: where the last one was, or in the thread of whoever asks if nothing else is known."""
         shared, tuning = engine or (None if own else self._engine), self.tuning
@@ -274,12 +245,6 @@ class Launch:
         mode = AutoMode(course, invoker, self._clock, tuning, new_engine)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
 
-    def _sized(self, settings: Settings) -> Settings:
-        """In auto mode, the settings for as many threads as are known to be best."""
-        if not settings.is_auto:
-            return settings
-        return settings.with_threads(self.tuning.workers if self.tuning.knows else min(8, _cores() + 4))
-
     def _new_recorder(self, planned: Planned) -> Recording | None:
         """What records the job, if it is to be recorded; that needs modules that others do without."""
         if not planned.settings.recording:
@@ -289,15 +254,42 @@ class Launch:
 
     def _new_awaited_engine(self, settings: Settings) -> Engine:
         """An engine in the event loop that runs."""
-        settings, name = self._sized(settings), f"routilux-{self._flow.flow_id}"
+        settings, name = _sized(settings, self.tuning), f"routilux-{self._flow.flow_id}"
         engine: Engine = loaded("routilux.awaited", "new_engine")(settings, self._clock, name)
         return engine
 
-    def _finished(self, tracker: ExecutionTracker | None, workers: int, course: Course) -> None:
+    def _finished(self, tracker: ExecutionTracker | None, course: Course) -> None:
         self.under_way.pop(course.origin.job_id, None)
         job_ended(course)
         if tracker is not None and course.ended_at is not None:
-            tracker.job_finished(course.origin, course.machine.status, course.started_at, course.ended_at, workers)
+            origin, status = course.origin, course.machine.status
+            tracker.job_finished(origin, status, course.started_at, course.ended_at, course.workers)
+
+
+def _compiled(
+    flow: FlowDefinition,
+    entry: str,
+    messages: Mapping[str, Any],
+    mode: ExecutionMode,
+    placement: Mapping[str, ExecutionMode],
+    *,
+    recorded: bool,
+) -> Plan:
+    """In auto mode, for threads; where there are coroutines, they are at home on their loop."""
+    if mode is not ExecutionMode.AUTO:
+        return compile_plan(flow, entry, messages, mode, placement, recorded=recorded)
+    plan = compile_plan(flow, entry, messages, ExecutionMode.CONCURRENT, placement, recorded=recorded)
+    if ExecutionMode.ASYNCIO not in plan.modes:
+        return plan
+    return compile_plan(flow, entry, messages, ExecutionMode.ASYNCIO, placement, recorded=recorded)
+
+
+def _sized(settings: Settings, tuning: Tuning) -> Settings:
+    """In auto mode, the settings for as many threads as are known to be best."""
+    if not settings.is_auto:
+        return settings
+    most = _most_threads(settings) or MOST_THREADS
+    return settings.with_threads(tuning.workers if tuning.knows else min(most, 8, _cores() + 4))
 
 
 def _most_threads(settings: Settings) -> int | None:

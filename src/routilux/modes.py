@@ -79,10 +79,10 @@ class Mode(Steering):
 class SequentialMode(Mode):
     """In the caller's thread; a started job has one thread of its own."""
 
-    def __init__(self, course: Course, invoker: Invoker, clock: Clock) -> None:
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, driver: SequentialDriver | None = None) -> None:
         super().__init__(course, clock)
         self._invoker = invoker
-        self._driver = SequentialDriver(course, invoker, clock)
+        self._driver = driver or SequentialDriver(course, invoker, clock)
         self._thread: threading.Thread | None = None
         """That of a started job; a thread that has told the end is as good as over."""
 
@@ -210,8 +210,12 @@ class EngineMode(Mode):
         self._refuse_self_wait()
         worker = threading.current_thread()
         if isinstance(worker, Worker) and not self.course.finished.is_set():
-            with self._engine.one_more_worker(worker.driver):
+            # It does nothing meanwhile: somebody else may take its place.
+            self._engine.add_workers(worker.driver, 1)
+            try:
                 return self.course.finished.wait(timeout)
+            finally:
+                self._engine.add_workers(worker.driver, -1)
         done = self.course.finished.wait(timeout)
         if done and self._closer is not None:
             self._closer.join()

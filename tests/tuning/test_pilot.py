@@ -2,7 +2,7 @@
 
 import pytest
 
-from routilux.insight.bounds import Term
+from routilux.insight.term import Term
 from routilux.tuning.decision import Fate
 from routilux.tuning.load import Load, best, forecast
 from routilux.tuning.pilot import MOST_TRIALS, Pilot, Stage

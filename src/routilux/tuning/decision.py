@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import Any
 
-from routilux.insight.bounds import Term
+from routilux.insight.term import Term
 from routilux.tuning.load import Load
 
 

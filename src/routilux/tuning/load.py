@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from routilux.insight.bounds import Term
+from routilux.insight.term import Term
 
 HEADROOM = 2.0
 """So many times the threads that would do if all activations were alike; idle ones cost little."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import enum
 from dataclasses import replace
 
-from routilux.insight.bounds import Term
+from routilux.insight.term import Term
 from routilux.tuning.decision import Decision, Fate
 from routilux.tuning.load import MOST_THREADS, Load, best, forecast
 
