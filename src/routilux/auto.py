@@ -31,7 +31,7 @@ from routilux.machine.machine import Machine
 from routilux.machine.step import apply
 from routilux.modes import EngineMode, SequentialMode
 from routilux.ports import Clock
-from routilux.tuning.load import Load
+from routilux.tuning.load import ENOUGH_LOOKS, Load
 from routilux.tuning.tuning import Tuning
 
 LOOK_NS = 5_000_000
@@ -39,9 +39,6 @@ LOOK_NS = 5_000_000
 
 MOST_TURNS = 64
 """After so many turns it looks, however short they were: they may become longer."""
-
-LOOKS_FOR_GIL = 20
-"""So many looks of a probe tell Python from native code."""
 
 HERTZ = 200.0
 
@@ -63,6 +60,8 @@ class Scout(SequentialDriver):
         self._turns, self._until_look = 1, 1
         self._learns = False
         self._probe: Any = None
+        self._found = 0.0, 0.0
+        """What the probe had seen when it was last asked."""
         self._wall = self._cpu = 0
         self._fired = 0
         self._looks, self._others = 0, 0.0
@@ -134,22 +133,23 @@ class Scout(SequentialDriver):
             self._probe.start()
             self._probe.watch().enter(SELF)
 
-    def _gil_share(self) -> float | None:
-        """How much of its CPU time this thread holds the GIL, once that is known."""
+    def _probed(self) -> tuple[float, float]:
+        """How often the probe, if there is one, found Python running since the last time, and native code."""
         if self._probe is None:
-            return None
+            return 0.0, 0.0
+        if not self._probe.sees:
+            return float(ENOUGH_LOOKS), 0.0
         states = self._probe.states.get(SELF, {})
-        python, native = states.get(ThreadState.PYTHON, 0.0), states.get(ThreadState.NATIVE, 0.0)
-        if python + native >= LOOKS_FOR_GIL:
-            return float(python / (python + native))
-        return None if self._probe.sees else 1.0
+        found = states.get(ThreadState.PYTHON, 0.0), states.get(ThreadState.NATIVE, 0.0)
+        before, self._found = self._found, found
+        return found[0] - before[0], found[1] - before[1]
 
     def _end(self) -> None:
-        if self._probe is not None:
-            self._probe.stop()
-            self._probe = None
         if self._learns and not self.leaves and settled_in(self._machine) > self._fired:
             self._tell()
+        if self._probe is not None:
+            self._probe.stop()
+            self._probe, self._found = None, (0.0, 0.0)
 
 
 class PilotedMode(EngineMode):

@@ -16,10 +16,10 @@ from routilux.tuning.load import Load
 from tests.leftovers import ours
 from tests.modes.contract import PATIENCE, numbers
 
-WAITING = Load(100, 1.0, 0.01, 10, float("inf"), 1.0)
+WAITING = Load(100, 1.0, 0.01, 10, float("inf"), 100.0)
 """Of activations that only wait: a hundred, of ten milliseconds each."""
 
-COMPUTING = Load(100, 1.0, 1.0, 10, float("inf"), 1.0)
+COMPUTING = Load(100, 1.0, 1.0, 10, float("inf"), 100.0)
 
 
 @routine(fires=collect())

@@ -12,7 +12,8 @@ OPEN = float("inf")
 
 def solo(service: float, cpu: float, *, share: float | None = 1.0, others: float = OPEN, count: int = 100) -> Load:
     """So many activations that took so many seconds each, some of them of CPU time."""
-    return Load(count, service * count, cpu * count, 10, others * 10, share)
+    looks = (0.0, 0.0) if share is None else (share * 100, 100 - share * 100)
+    return Load(count, service * count, cpu * count, 10, others * 10, *looks)
 
 
 def jumped(pilot: Pilot, load: Load) -> int:
@@ -40,7 +41,7 @@ def test_native_code_gets_threads_for_all_cores() -> None:
     pilot = Pilot(2)
     decision = pilot.learn(solo(0.005, 0.005, share=0.0), 0)
     assert decision is not None
-    assert (decision.after, decision.term) == (4, Term.CORES)
+    assert (decision.after, decision.term) == (8, Term.CORES)
 
 
 def test_where_all_hangs_on_the_gil_it_is_asked_about_first() -> None:
@@ -51,7 +52,7 @@ def test_where_all_hangs_on_the_gil_it_is_asked_about_first() -> None:
     assert pilot.needs_gil_share
     assert pilot.learn(solo(0.005, 0.005, share=None), 0) is None
     assert pilot.learn(solo(0.005, 0.005, share=0.0), 0) is not None
-    assert pilot.workers == 4
+    assert pilot.workers == 8
 
 
 def test_of_what_only_waits_nobody_asks_about_the_gil() -> None:

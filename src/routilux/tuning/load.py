@@ -12,13 +12,16 @@ from dataclasses import dataclass
 
 from routilux.insight.term import Term
 
-HEADROOM = 2.0
-"""So many times the threads that would do if all activations were alike; idle ones cost little."""
+HEADROOM = 4.0
+"""So many times the threads that would do if all activations were alike and never bunched; idle ones cost little."""
 
 HAND_OVER = 20e-6
 """Seconds with the GIL held that a thread takes for an activation, and to wake for it."""
 
 MOST_THREADS = 64
+
+ENOUGH_LOOKS = 20
+"""So many looks of a probe tell Python from native code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +35,9 @@ class Load:
     """How often it was looked what else could have run at that moment."""
     others: float = 0.0
     """How many others could have, of all looks together; endless where a source was open."""
-    gil_share: float | None = None
-    """How much of the CPU time the GIL was held; `None`: it is not known, and taken to be all."""
+    python: float = 0.0
+    """How often a probe found Python running, and then native code."""
+    native: float = 0.0
 
     @property
     def service(self) -> float:
@@ -44,6 +48,12 @@ class Load:
     def cpu_each(self) -> float:
         """CPU time of one activation."""
         return min(self.cpu, self.wall) / self.activations if self.activations else 0.0
+
+    @property
+    def gil_share(self) -> float | None:
+        """How much of the CPU time the GIL was held; `None`: it is not known, and taken to be all."""
+        found = self.python + self.native
+        return self.python / found if found >= ENOUGH_LOOKS else None
 
     @property
     def gil_each(self) -> float:
@@ -68,7 +78,8 @@ class Load:
             self.cpu + other.cpu,
             self.looks + other.looks,
             self.others + other.others,
-            self.gil_share if other.gil_share is None else other.gil_share,
+            self.python + other.python,
+            self.native + other.native,
         )
 
 

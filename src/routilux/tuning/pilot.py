@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from routilux.insight.term import Term
 from routilux.tuning.decision import Decision, Fate
-from routilux.tuning.load import MOST_THREADS, Load, best, forecast
+from routilux.tuning.load import ENOUGH_LOOKS, MOST_THREADS, Load, best, forecast
 
 WORTH_IT = 1.2
 """By so much must the model promise a gain before anything is changed."""
@@ -113,7 +113,7 @@ class Pilot:
         load, now = self.load, forecast(self.load, 1, self._cores)
         found = best(load, self._cores, self._cap)
         if found.rate < now.rate * WORTH_IT:
-            native = best(replace(load, gil_share=0.0), self._cores, self._cap)
+            native = best(replace(load, python=0.0, native=ENOUGH_LOOKS), self._cores, self._cap)
             unknown = load.gil_share is None and native.rate >= now.rate * WORTH_IT
             reason = "how much of the CPU time is Python is to be found out" if unknown else _no_gain(found.term)
             decision = self._decided(epoch_ns, 1, reason, found.term, now.rate)
@@ -175,7 +175,7 @@ class Pilot:
         self.rest = min(LONGEST_REST, self.rest * 2)
         self.stage = Stage.REST
         if self.workers == 1:
-            self.load, self.needs_gil_share = Load(gil_share=self.load.gil_share), False
+            self.load, self.needs_gil_share = Load(python=self.load.python, native=self.load.native), False
 
     def _decided(self, epoch_ns: int, after: int, reason: str, term: Term, predicted: float) -> Decision:
         before, self.workers = self.workers, after
