@@ -122,9 +122,8 @@ class Scout(SequentialDriver):
     def _tell(self) -> None:
         """Has the tuning learn what was measured since the last time."""
         wall, cpu = time.perf_counter_ns() - self._wall, time.thread_time_ns() - self._cpu
-        load = Load(
-            settled_in(self._machine) - self._fired, wall / 1e9, cpu / 1e9, self._looks, self._others, self._gil_share()
-        )
+        count = settled_in(self._machine) - self._fired
+        load = Load(count, wall / 1e9, cpu / 1e9, self._looks, self._others, *self._probed())
         self._mark()
         self.leaves = self._tuning.learn(load) > 1
         self._learns = self._tuning.learns

@@ -58,7 +58,7 @@ def all_equal(runs: Sequence[Run]) -> bool:
 
 def modes_of(names: Iterable[ExecutionMode]) -> tuple[ExecutionMode, ...]:
     """The modes asked for, each once, in their usual order; if none is, all for which everything is installed."""
-    chosen = frozenset(names) or {mode for mode in set(ExecutionMode) - {ExecutionMode.AUTO} if is_possible(mode)}
+    chosen = frozenset(names) or {mode for mode in ExecutionMode if is_possible(mode)}
     return tuple(mode for mode in ExecutionMode if mode in chosen)
 
 
