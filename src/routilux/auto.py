@@ -59,6 +59,7 @@ class Scout(SequentialDriver):
         self._tuning = tuning
         self._turns, self._until_look = 1, 1
         self._learns = False
+        self._queue: Any = None
         self._probe: Any = None
         self._found = 0.0, 0.0
         """What the probe had seen when it was last asked."""
@@ -83,6 +84,7 @@ class Scout(SequentialDriver):
         """Measures from here on, if it is time to."""
         self._learns = self._tuning.learns
         if self._learns:
+            self._queue = self._queue or loaded("routilux.signals.probe", "CoreQueue")()
             self.burst, self._turns = min(self.burst, 8), 1
             self._mark()
         else:
@@ -90,7 +92,7 @@ class Scout(SequentialDriver):
         self._until_look = self._turns
 
     def _mark(self) -> None:
-        self._wall, self._cpu = time.perf_counter_ns(), time.thread_time_ns()
+        self._wall, self._cpu = time.perf_counter_ns(), self._computed()
         self._fired, self._looks, self._others = settled_in(self._machine), 0, 0.0
 
     def _look(self) -> None:
@@ -121,7 +123,7 @@ class Scout(SequentialDriver):
 
     def _tell(self) -> None:
         """Has the tuning learn what was measured since the last time."""
-        wall, cpu = time.perf_counter_ns() - self._wall, time.thread_time_ns() - self._cpu
+        wall, cpu = time.perf_counter_ns() - self._wall, self._computed() - self._cpu
         count = settled_in(self._machine) - self._fired
         load = Load(count, wall / 1e9, cpu / 1e9, self._looks, self._others, *self._probed())
         self._mark()
@@ -131,6 +133,10 @@ class Scout(SequentialDriver):
             self._probe = loaded("routilux.signals.probe", "Probe")(HERTZ)
             self._probe.start()
             self._probe.watch().enter(SELF)
+
+    def _computed(self) -> int:
+        """Nanoseconds that this thread has computed, or would have if others had not had the cores: no wait for I/O."""
+        return time.thread_time_ns() + (0 if self._queue is None else int(self._queue.waited()))
 
     def _probed(self) -> tuple[float, float]:
         """How often the probe, if there is one, found Python running since the last time, and native code."""
@@ -146,6 +152,9 @@ class Scout(SequentialDriver):
     def _end(self) -> None:
         if self._learns and not self.leaves and settled_in(self._machine) > self._fired:
             self._tell()
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
         if self._probe is not None:
             self._probe.stop()
             self._probe, self._found = None, (0.0, 0.0)
