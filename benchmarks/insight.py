@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
+from benchmarks.auto import report as report_auto
 from benchmarks.measure import Figure
 from benchmarks.synthetic import Subject, Work, server, subjects
 from routilux import Flow
@@ -188,6 +189,7 @@ def main() -> None:
             )
     figure = simulation(1.0, 3)[0]
     print(f"{figure.measure}: {figure.best:.2f} s for {figure.note}")
+    report_auto(chosen.only, chosen.repeats)
 
 
 if __name__ == "__main__":

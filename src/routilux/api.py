@@ -24,6 +24,7 @@ from routilux.ports import Clock
 from routilux.settings import SettingArguments, Settings
 from routilux.stream import Stream
 from routilux.tracking import tracker as tracking
+from routilux.tuning.tuning import Tuning
 
 
 class Flow(FlowDefinition):
@@ -167,7 +168,9 @@ class Flow(FlowDefinition):
         before the next. `rate` tries one rate in place of a search. `slo` is like "p99=50ms", or "p99=50ms@100/s" to
         try that rate; `soak`, as "30m", goes on and watches the memory. Several `entry_params` take turns. The jobs
         have workers of their own, and the flow's tracker does not see them. `on_step` is called after each step.
+        In auto mode they run as was found best so far; where nothing is known, a job is executed before.
         """
+        settings = loaded("routilux.trials", "fixed")(self._launch, entry, entry_params, settings)
         options = loaded("routilux.loadtest.options", "options_of")(
             arrivals=arrivals,
             users=users,
@@ -222,6 +225,17 @@ class Flow(FlowDefinition):
         """
         tuned = loaded("routilux.trials", "tuned")
         found: Advice = tuned(Flow, self._launch, entry, entry_params, settings, allow_processes=allow_processes)
+        return found
+
+    @property
+    def tuning(self) -> Tuning:
+        """What auto mode has found out: `tuning.freeze()` has it change nothing any more, `unfreeze()` go on."""
+        return self._launch.tuning
+
+    def explain(self) -> Answer:
+        """What auto mode has decided, each time with its reason, what was foretold, and what came of it."""
+        decided = loaded("routilux.advice.decisions", "Decided")
+        found: Answer = decided(self.flow_id, self.tuning.workers, self.tuning.frozen, self.tuning.decisions)
         return found
 
     def check(self, entry: str, entry_params: Mapping[str, Any] | None = None) -> None:

@@ -62,6 +62,8 @@ class Course:
         self.origin = origin
         self.states: dict[str, dict[str, Any]] = {}
         """By routine: what it keeps within this job."""
+        self.workers = 1
+        """How many handlers run at once, in all modes together; in auto mode it changes."""
         self.started_at = started_at
         self.ended_at: int | None = None
         self.finished = Latch()

@@ -18,8 +18,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from routilux.course import BATCH
@@ -51,9 +50,14 @@ class Engine(LocalHost):
         self.inbox.append((seat, fact, None))
         self._attend()
 
-    def look_again(self, seat: Seat | None = None) -> None:
-        """The reader of a stream has made room, or a driver has."""
-        self.inbox.append((seat, 0, None))
+    def add_workers(self, driver: LocalDriver, change: int) -> None:
+        """A driver has so many more workers from now on, or fewer; those that are busy finish what they are at."""
+        self.inbox.append((None, change, driver))
+        self._attend()
+
+    def look_again(self, seat: Seat | None = None, *, new: bool = False) -> None:
+        """The reader of a stream has made room, or a driver has; or a job that has begun elsewhere is to go on here."""
+        self.inbox.append((seat, int(new), None))
         self._attend()
 
     def settle(self, seat: Seat, outcomes: Sequence[Settled]) -> None:
@@ -106,17 +110,6 @@ class Engine(LocalHost):
         driver.release(seat, None)
         self.inbox.append((seat, 0, None))
         return self._drain(driver)
-
-    @contextmanager
-    def one_more_worker(self, driver: LocalDriver) -> Iterator[None]:
-        """While a handler waits for another job, its worker does nothing: somebody else may take its place."""
-        self.inbox.append((None, 1, driver))
-        self._attend()
-        try:
-            yield
-        finally:
-            self.inbox.append((None, -1, driver))
-            self._attend()
 
     def close(self, *, wait: bool = True) -> None:
         """Ends the workers and whatever waits for moments; not for a worker to call."""
@@ -209,6 +202,8 @@ class Engine(LocalHost):
                 continue
             changed[seat] = None
             if isinstance(fact, int):
+                if fact:
+                    self._jobs.add(seat)
                 continue
             if isinstance(fact, Started):
                 self._jobs.add(seat)

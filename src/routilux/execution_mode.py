@@ -20,6 +20,19 @@ class ExecutionMode(enum.StrEnum):
     """In processes of their own on this machine."""
     DISTRIBUTED = enum.auto()
     """On a cluster."""
+    AUTO = enum.auto()
+    """In sequence or on threads, as the engine finds best; a mode of jobs, not of routines."""
+
+
+def mode_of_handlers(name: object) -> ExecutionMode:
+    """The mode of this name that handlers can run in; raises `SettingError` where there is none."""
+    mode = mode_named(name)
+    if mode is ExecutionMode.AUTO:
+        raise SettingError(
+            'execution_mode="auto" is for a flow or a job, which then finds out what its routines need. '
+            "Leave the mode of the routine away."
+        )
+    return mode
 
 
 def mode_named(name: object) -> ExecutionMode:

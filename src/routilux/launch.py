@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from routilux.attendant import Attendant
+from routilux.auto import AutoMode, PilotedMode
 from routilux.checks import Receiver, entry_receiver
 from routilux.course import Course, Reader
 from routilux.crew import Awaiting, Crew
@@ -31,6 +32,8 @@ from routilux.recording import Recording
 from routilux.settings import SettingArguments, Settings
 from routilux.tracking.history import History
 from routilux.tracking.tracker import ExecutionTracker
+from routilux.tuning.load import MOST_THREADS
+from routilux.tuning.tuning import Tuning
 
 OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster"})
 """Settings that say something of workers: a job that is given one has workers of its own."""
@@ -73,6 +76,7 @@ class Launch:
         self._engine: Engine | None = None
         self._loop_ident: int | None = None
         """The thread of the event loop in whose `async with` block the flow is."""
+        self.tuning = Tuning(_cores())
         self.under_way: dict[str, Job] = {}
         """By id: the jobs that are not over."""
 
@@ -85,13 +89,12 @@ class Launch:
                 f"not {params!r}."
             )
         placement = {one: ExecutionMode(mode) for one, mode in settings.placement.items()} if settings.placement else {}
-        mode, recorded = settings.execution_mode, settings.recording
-        assert isinstance(mode, ExecutionMode)
+        mode, recorded = ExecutionMode(settings.execution_mode), settings.recording
         key = entry, frozenset(params), mode, tuple(placement.items()), recorded
         known = self._plans.get(key)
         if known is None or known[0] != self._flow.version:
             receive = entry_receiver(self._flow, entry, key[1])
-            plan = compile_plan(self._flow, entry, receive(params), mode, placement, recorded=recorded)
+            plan = _compiled(self._flow, entry, receive(params), mode, placement, recorded=recorded)
             for name, rate in plan.rates.items():
                 self._limits.add_rate(name, rate)
             known = self._plans[key] = self._flow.version, plan, receive
@@ -101,6 +104,8 @@ class Launch:
         self, planned: Planned, *, own: bool, streaming: bool = False, engine: Engine | None = None
     ) -> Prepared[Mode]:
         """A job in the thread of whoever asks, or on an engine: the given one, the block's, or (`own`) its own."""
+        if planned.settings.is_auto:
+            return self._tuned(planned, own=own, streaming=streaming, engine=engine)
         if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
             recorder = self._new_recorder(planned)
             course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
@@ -140,9 +145,10 @@ class Launch:
         readers: list[Reader] = [read for read in (history.absorb, *own, reader_of(origin)) if read is not None]
         job_started(origin)
         course = Course(machine, permits, origin, readers, moment)
+        course.workers = workers
         if tracker is not None:
             tracker.job_started(origin, moment, workers)
-        course.when_finished.append(partial(self._finished, tracker, workers))
+        course.when_finished.append(partial(self._finished, tracker))
         return course, Started(moment, messages), history
 
     def new_job(self, course: Course, steering: Steering, history: History, recorder: Recording | None = None) -> Job:
@@ -163,6 +169,7 @@ class Launch:
 
     def new_engine(self, settings: Settings) -> Engine:
         """An engine whose coroutines, if there are any, run on a loop of their own."""
+        settings = _sized(settings, self.tuning)
         name = f"routilux-{self._flow.flow_id}"
 
         def attendant(engine: Engine) -> Attendant:
@@ -207,7 +214,35 @@ class Launch:
         workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
         recorder = self._new_recorder(planned)
         course, first, history = self.new_course(planned, workers, window, streaming=streaming, recorder=recorder)
-        mode = EngineMode(course, self.new_invoker(course, recorder), self._clock, engine, own_engine=own)
+        invoker = self.new_invoker(course, recorder)
+        if planned.settings.is_auto and ExecutionMode.CONCURRENT in modes:
+            crew[ExecutionMode.CONCURRENT].elastic = True
+            piloted = PilotedMode(course, invoker, self._clock, engine, self.tuning, own_engine=own)
+            piloted.resize()
+            mode: EngineMode = piloted
+        else:
+            mode = EngineMode(course, invoker, self._clock, engine, own_engine=own)
+        return Prepared(self.new_job(course, mode, history, recorder), mode, first)
+
+    def _tuned(self, planned: Planned, *, own: bool, streaming: bool, engine: Engine | None) -> Prepared[Mode]:
+        """A job in auto mode: where the last one was, or in the thread of whoever asks if nothing else is known."""
+        shared, tuning = engine or (None if own else self._engine), self.tuning
+        tuning.limit(_most_threads(planned.settings))
+        only_threads = planned.plan.modes == {ExecutionMode.CONCURRENT}
+        if not only_threads or tuning.workers > 1:
+            used = shared or self.new_engine(planned.settings)
+            return self._on_engine(used, planned, own=shared is None, streaming=streaming)
+        recorder = self._new_recorder(planned)
+        course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
+
+        def new_engine() -> tuple[Engine, bool]:
+            found = shared or self.new_engine(planned.settings)
+            found.crew.equip(planned.plan.modes, planned.plan.mode, found)
+            found.crew[ExecutionMode.CONCURRENT].elastic = True
+            return found, shared is None
+
+        invoker = self.new_invoker(course, recorder)
+        mode = AutoMode(course, invoker, self._clock, tuning, new_engine)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
 
     def _new_recorder(self, planned: Planned) -> Recording | None:
@@ -219,12 +254,50 @@ class Launch:
 
     def _new_awaited_engine(self, settings: Settings) -> Engine:
         """An engine in the event loop that runs."""
-        name = f"routilux-{self._flow.flow_id}"
+        settings, name = _sized(settings, self.tuning), f"routilux-{self._flow.flow_id}"
         engine: Engine = loaded("routilux.awaited", "new_engine")(settings, self._clock, name)
         return engine
 
-    def _finished(self, tracker: ExecutionTracker | None, workers: int, course: Course) -> None:
+    def _finished(self, tracker: ExecutionTracker | None, course: Course) -> None:
         self.under_way.pop(course.origin.job_id, None)
         job_ended(course)
         if tracker is not None and course.ended_at is not None:
-            tracker.job_finished(course.origin, course.machine.status, course.started_at, course.ended_at, workers)
+            origin, status = course.origin, course.machine.status
+            tracker.job_finished(origin, status, course.started_at, course.ended_at, course.workers)
+
+
+def _compiled(
+    flow: FlowDefinition,
+    entry: str,
+    messages: Mapping[str, Any],
+    mode: ExecutionMode,
+    placement: Mapping[str, ExecutionMode],
+    *,
+    recorded: bool,
+) -> Plan:
+    """In auto mode, for threads; where there are coroutines, they are at home on their loop."""
+    if mode is not ExecutionMode.AUTO:
+        return compile_plan(flow, entry, messages, mode, placement, recorded=recorded)
+    plan = compile_plan(flow, entry, messages, ExecutionMode.CONCURRENT, placement, recorded=recorded)
+    if ExecutionMode.ASYNCIO not in plan.modes:
+        return plan
+    return compile_plan(flow, entry, messages, ExecutionMode.ASYNCIO, placement, recorded=recorded)
+
+
+def _sized(settings: Settings, tuning: Tuning) -> Settings:
+    """In auto mode, the settings for as many threads as are known to be best."""
+    if not settings.is_auto:
+        return settings
+    most = _most_threads(settings) or MOST_THREADS
+    return settings.with_threads(tuning.workers if tuning.knows else min(most, 8, _cores() + 4))
+
+
+def _most_threads(settings: Settings) -> int | None:
+    """How many threads a job in auto mode may have, if that is said."""
+    given = settings.max_workers
+    return given.get(ExecutionMode.CONCURRENT.value) if isinstance(given, Mapping) else given
+
+
+def _cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -79,10 +79,10 @@ class Mode(Steering):
 class SequentialMode(Mode):
     """In the caller's thread; a started job has one thread of its own."""
 
-    def __init__(self, course: Course, invoker: Invoker, clock: Clock) -> None:
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, driver: SequentialDriver | None = None) -> None:
         super().__init__(course, clock)
         self._invoker = invoker
-        self._driver = SequentialDriver(course, invoker, clock)
+        self._driver = driver or SequentialDriver(course, invoker, clock)
         self._thread: threading.Thread | None = None
         """That of a started job; a thread that has told the end is as good as over."""
 
@@ -152,9 +152,13 @@ class EngineMode(Mode):
         return self._engine.crew.workers(mode)
 
     def execute(self, first: Started) -> None:
+        self._engine.post(self._seat, first)
+        self.see_through()
+
+    def see_through(self) -> None:
+        """Returns when the job is over; Ctrl-C cancels it and is raised again."""
         try:
-            self._engine.post(self._seat, first)
-            self.wait(None)
+            self._await_end()
         except KeyboardInterrupt:
             self.cancel("interrupted")
             done = self.course.finished.wait(INTERRUPT_GRACE)
@@ -206,12 +210,19 @@ class EngineMode(Mode):
         self._refuse_self_wait()
         worker = threading.current_thread()
         if isinstance(worker, Worker) and not self.course.finished.is_set():
-            with self._engine.one_more_worker(worker.driver):
+            # It does nothing meanwhile: somebody else may take its place.
+            self._engine.add_workers(worker.driver, 1)
+            try:
                 return self.course.finished.wait(timeout)
+            finally:
+                self._engine.add_workers(worker.driver, -1)
         done = self.course.finished.wait(timeout)
         if done and self._closer is not None:
             self._closer.join()
         return done
+
+    def _await_end(self) -> None:
+        self.wait(None)
 
     def _refuse_self_wait(self) -> None:
         super()._refuse_self_wait()

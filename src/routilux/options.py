@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import TypedDict
 
 from routilux.errors import SettingError, nearest
-from routilux.execution_mode import ExecutionMode, mode_named
+from routilux.execution_mode import ExecutionMode, mode_of_handlers
 from routilux.rates import rate_of
 from routilux.strategies import ErrorStrategy, Retry, RetryOn, Seconds, seconds_of
 
@@ -76,7 +76,7 @@ class Options:
         if self.keeps_state not in (None, True, False):
             raise SettingError(f"keeps_state must be True, False or None, not {self.keeps_state!r}.")
         if self.execution_mode is not None:
-            object.__setattr__(self, "execution_mode", mode_named(self.execution_mode))
+            object.__setattr__(self, "execution_mode", mode_of_handlers(self.execution_mode))
         if not isinstance(self.inline, bool):
             raise SettingError(f"inline must be True or False, not {self.inline!r}.")
         several = isinstance(self.limits, Iterable) and not isinstance(self.limits, str)

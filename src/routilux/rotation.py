@@ -14,8 +14,8 @@ from routilux.machine.delivery import Activation
 from routilux.ports import Clock
 
 News: TypeAlias = tuple[Seat | None, Fact | int, LocalDriver | None]
-"""What happened to a job, and whose worker has answered. 0: just look; a number without a job: so many workers of the
-driver more or fewer."""
+"""What happened to a job, and whose worker has answered. 0: just look; 1: it has begun elsewhere, and goes on here; a
+number without a job: so many workers of the driver more or fewer."""
 
 
 class Rotation:

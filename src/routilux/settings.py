@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
 from routilux.errors import SettingError, nearest
-from routilux.execution_mode import ExecutionMode, mode_named
+from routilux.execution_mode import ExecutionMode, mode_named, mode_of_handlers
 from routilux.strategies import ErrorStrategy, Seconds, Stop, seconds_of
 
 
@@ -40,7 +40,7 @@ class Settings:
     """How many handlers run at once in the job's mode, or by mode in a flow that mixes modes.
 
     `None`: threads as many as the processors and four, at most 32; 1000 on an event loop; processes as many as the
-    processors; on a cluster as many as it has.
+    processors; on a cluster as many as it has. In auto mode a number is the most threads that it may choose.
     """
     max_pending: int | None = None
     """How many activations may be ready or waiting for a limit before sources are held back; `None`: two a worker."""
@@ -77,7 +77,7 @@ class Settings:
             )
         if isinstance(self.max_workers, Mapping):
             for mode, count in self.max_workers.items():
-                _check_count(f"max_workers of {mode_named(mode).value}", count, 1)
+                _check_count(f"max_workers of {mode_of_handlers(mode).value}", count, 1)
         else:
             _check_count("max_workers", self.max_workers, 1)
         for name, least in (("max_pending", 1), ("max_activations", 1), ("max_parked", 1), ("max_history_size", 0)):
@@ -86,7 +86,7 @@ class Settings:
             seconds_of("history_ttl_seconds", self.history_ttl_seconds)
         if self.timeout is not None and seconds_of("timeout", self.timeout) == 0:
             raise SettingError("timeout must be more than 0 seconds; None means no limit.")
-        placement = {routine_id: mode_named(mode) for routine_id, mode in self.placement.items()}
+        placement = {routine_id: mode_of_handlers(mode) for routine_id, mode in self.placement.items()}
         object.__setattr__(self, "placement", placement)
         for name in ("strict", "insecure_cluster", "recording"):
             if not isinstance(getattr(self, name), bool):
@@ -99,6 +99,16 @@ class Settings:
         if isinstance(self.max_workers, Mapping):
             return self.max_workers.get(mode.value)
         return self.max_workers if mode is home else None
+
+    def with_threads(self, count: int) -> Settings:
+        """These settings for an engine that has so many threads."""
+        others = self.max_workers if isinstance(self.max_workers, Mapping) else {}
+        return replace(self, max_workers={**others, ExecutionMode.CONCURRENT.value: count})
+
+    @property
+    def is_auto(self) -> bool:
+        """Whether the engine finds out how the job is best run."""
+        return self.execution_mode is ExecutionMode.AUTO
 
     @classmethod
     def of(cls, arguments: SettingArguments) -> Settings:

@@ -13,6 +13,7 @@ from routilux.advice.prospects import Prospects
 from routilux.advice.tuning import Recommendation, tune
 from routilux.engine import Engine
 from routilux.errors import TrialError
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import JobStatus
 from routilux.insight.configuration import Configuration
 from routilux.job import Job
@@ -104,4 +105,22 @@ def tuned(
     """As `Flow.tune`."""
     trials = FlowTrials(launch, entry, params, settings)
     current = launch.plan(entry, params, settings).settings
+    if current.is_auto:
+        current = current.updated({"execution_mode": ExecutionMode.SEQUENTIAL, "max_workers": None})
     return tune(trials, cached_costs(new_flow), current, allow_processes=allow_processes)
+
+
+def fixed(launch: Launch, entry: str, params: Any, arguments: SettingArguments) -> SettingArguments:
+    """Settings under which nothing changes: in place of auto mode what was found best, found now if need be."""
+    first = params if params is None or isinstance(params, Mapping) else next(iter(params), None)
+    planned = launch.plan(entry, first, arguments)
+    if not planned.settings.is_auto:
+        return arguments
+    tuning = launch.tuning
+    if not tuning.knows:
+        prepared = launch.prepare(planned, own=True)
+        prepared.mode.execute(prepared.first)
+    if tuning.workers == 1 and planned.plan.modes == {ExecutionMode.CONCURRENT}:
+        return {**arguments, "execution_mode": ExecutionMode.SEQUENTIAL, "max_workers": None}
+    workers = planned.settings.with_threads(tuning.workers).max_workers
+    return {**arguments, "execution_mode": planned.plan.mode, "max_workers": workers}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from routilux.execution_mode import ExecutionMode
-from routilux.insight.bounds import Term, bounds, demand_of
+from routilux.insight.bounds import bounds, demand_of
 from routilux.insight.costs import Costs
 from routilux.insight.critical_path import critical_path
+from routilux.insight.term import Term
 from tests.insight.tales import Tale, chain, fan
 
 SEQUENTIAL, THREADS = ExecutionMode.SEQUENTIAL, ExecutionMode.CONCURRENT

@@ -11,7 +11,7 @@ from routilux.loadtest.search import Phase
 from routilux.loadtest.step import RoutineLoad, Shortfall, Step
 from tests.loadtest.paper import usage
 
-SEQUENTIAL, THREADS, LOOP, PROCESSES, _ = ExecutionMode
+SEQUENTIAL, THREADS, LOOP, PROCESSES, *_ = ExecutionMode
 BEHIND = (Shortfall.COMPLETED,)
 
 

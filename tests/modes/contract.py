@@ -49,12 +49,14 @@ class Way:
 
 
 SEQUENTIAL = Way("sequential", {"execution_mode": "sequential", "max_workers": None})
+AUTO = Way("auto", {"execution_mode": "auto"})
 LOCAL = [
     SEQUENTIAL,
     Way("concurrent", {"execution_mode": "concurrent"}),
     Way("asyncio", {"execution_mode": "asyncio", "max_workers": {"asyncio": WORKERS, "concurrent": WORKERS}}),
     Way("coroutines", {"execution_mode": "asyncio"}, awaits=True),
     Way("multiprocessing", {"execution_mode": "multiprocessing"}),
+    AUTO,
 ]
 """The ways that need nothing which lives longer than a flow."""
 

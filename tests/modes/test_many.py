@@ -18,7 +18,7 @@ from routilux.errors import EntryParamsError, SettingError, UnknownRoutineError
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
 
 PATIENCE = 30
-MODES = pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio", "multiprocessing"])
+MODES = pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio", "multiprocessing", "auto"])
 AT_ONCE = pytest.mark.parametrize("mode", ["concurrent", "asyncio", "multiprocessing"])
 
 

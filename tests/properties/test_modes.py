@@ -65,6 +65,12 @@ def test_threads(shape, workers):
 
 
 @settings(max_examples=MANY // 4)
+@given(shapes(), st.sampled_from([1, 4, None]))
+def test_auto(shape, workers):
+    check(shape, execution_mode="auto", max_workers=workers)
+
+
+@settings(max_examples=MANY // 4)
 @given(shapes(), st.sampled_from([1, 2, None]))
 def test_plain_handlers_in_asyncio_mode(shape, workers):
     check(shape, execution_mode="asyncio", max_workers={"concurrent": workers or 4})

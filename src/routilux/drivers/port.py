@@ -159,6 +159,9 @@ class LocalDriver(Driver):
     Only the thread that has the turn calls what is added here.
     """
 
+    hired: int
+    """How many workers it was last given, whether or not others stand in for some that wait."""
+
     @abstractmethod
     def claim(self) -> None:
         """A worker that has just settled an attempt goes straight on with another."""

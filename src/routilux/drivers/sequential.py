@@ -30,17 +30,28 @@ class SequentialDriver:
         self._inbox: queue.SimpleQueue[Fact] = queue.SimpleQueue()
         self._posted: list[None] = []
         """Not empty when there is something in the inbox; to look at it costs a tenth of asking the queue."""
+        self.burst = BATCH
+        """How many activations may follow one on the other before anything else is looked at."""
+        self.leaves = False
+        """Whether somebody else is to go on with the job."""
 
     def post(self, fact: Fact) -> None:
         """Tells the job something, from any thread; it is heeded between two handlers."""
         self._inbox.put(fact)
         self._posted.append(None)
 
+    def take_posted(self) -> list[Fact]:
+        """What the job was told and has not heeded, for whoever goes on with it."""
+        told = []
+        while not self._inbox.empty():
+            told.append(self._inbox.get())
+        return told
+
     def run(self) -> None:
-        """Runs the job to its end, or, if it is streaming, until something has left the flow."""
+        """Runs the job to its end, or until it `leaves`, or, if it is streaming, until something has left the flow."""
         machine, clock, inbox = self._machine, self._clock, self._inbox
         self._course.thread = threading.get_ident()
-        while not machine.done:
+        while not (machine.done or self.leaves):
             self._burst()
             self._posted.clear()
             while not inbox.empty():
@@ -78,7 +89,7 @@ class SequentialDriver:
         if machine.admission.lanes:
             pulls = {}  # what waits in lanes holds generators back, which only `take` sees
         ended = now()
-        for _ in range(BATCH):
+        for _ in range(self.burst):
             if posted or (timers and timers[0][0] <= ended):
                 break
             if ready:

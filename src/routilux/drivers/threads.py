@@ -54,7 +54,7 @@ class ThreadDriver(LocalDriver):
         self.mode = mode
         self._host = host
         self._clock = clock
-        self.workers = max_workers or min(32, (os.cpu_count() or 1) + 4)
+        self.workers = self.hired = max_workers or min(32, (os.cpu_count() or 1) + 4)
         self._name = name
         self._inbox: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._threads: list[Worker] = []

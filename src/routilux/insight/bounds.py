@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from routilux.execution_mode import ExecutionMode
 from routilux.insight.costs import FREE, Costs
 from routilux.insight.critical_path import critical_path
 from routilux.insight.split import splits_of
+from routilux.insight.term import Term
 from routilux.insight.trace import Trace
 
 CLOSE = 0.97
@@ -26,17 +26,6 @@ MOSTLY = 0.75
 
 TINY = 1e-9
 """Seconds below which nothing is divided by a term."""
-
-
-class Term(enum.Enum):
-    """What can hold a job up; the value is how it is called."""
-
-    WORKERS = "workers"
-    GIL = "GIL"
-    CORES = "cores"
-    CRITICAL_PATH = "critical path"
-    LOOP = "event loop"
-    CALLER = "the calling process"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from routilux.execution_mode import ExecutionMode
-from routilux.insight.bounds import Bounds, Demand, Term, bounds
+from routilux.insight.bounds import Bounds, Demand, bounds
+from routilux.insight.term import Term
 from routilux.insight.trace import cores_left
 from routilux.loadtest.step import FEW_FAILURES, LATE_SECONDS, RoutineLoad, Shortfall, Step
 

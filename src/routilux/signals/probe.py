@@ -212,6 +212,11 @@ class Probe:
         return {routine_id: dict(counts) for routine_id, counts in self._states.copy().items()}
 
     @property
+    def sees(self) -> bool:
+        """Whether the kernel shows it what threads do."""
+        return self._eyes is not None
+
+    @property
     def gil_busy(self) -> float:
         """The share of the time in which somebody had the GIL."""
         return self._held / self._ticks if self._ticks else 0.0

@@ -259,6 +259,7 @@ class _Jobs:
 
     def finished(self, job_id: str, status: JobStatus, started: int, ended: int, workers: int) -> None:
         self._running.pop(job_id, None)
+        self.most_workers = max(self.most_workers, workers)
         self._ended[status.value] += 1
         self._worker_ns += (ended - started) * workers
         self._unfolded.append(ended - started)

@@ -1,0 +1,122 @@
+"""What a flow's auto mode has found out, and has decided; its jobs begin where the last one was."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import perf_counter, time_ns
+
+from routilux.tuning.decision import Decision
+from routilux.tuning.load import MOST_THREADS, Load
+from routilux.tuning.pilot import Pilot, Stage
+
+KEPT = 100
+"""So many decisions are kept, the last ones."""
+
+
+class Tuning:
+    """Of one flow, for all of its jobs; from any thread."""
+
+    def __init__(self, cores: int) -> None:
+        self._cores = cores
+        self._cap = MOST_THREADS
+        self._pilot = Pilot(cores)
+        self._decisions: deque[Decision] = deque(maxlen=KEPT)
+        self._lock = threading.Lock()
+        self.sizing = threading.Lock()
+        """Held by whoever has an engine change its number of threads."""
+        self._piloting = threading.Lock()
+        """Held by whoever watches a job on threads, one at a time."""
+        self._activations, self._seconds = 0, 0.0
+        """What was measured on threads since the last decision, or since nothing came of it."""
+        self._looked_at = 0.0
+        self._frozen = False
+
+    def freeze(self) -> None:
+        """Changes nothing any more: jobs are run as the last ones were."""
+        self._frozen = True
+
+    def unfreeze(self) -> None:
+        """Goes on where it was."""
+        self._frozen = False
+
+    @property
+    def frozen(self) -> bool:
+        """Whether nothing is changed any more."""
+        return self._frozen
+
+    @property
+    def workers(self) -> int:
+        """On how many threads jobs are run; one is that of whoever runs them."""
+        return self._pilot.workers
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """The last decisions, the oldest first."""
+        with self._lock:
+            return tuple(self._decisions)
+
+    @property
+    def knows(self) -> bool:
+        """Whether anything has been decided."""
+        return bool(self._decisions)
+
+    @property
+    def needs_gil_share(self) -> bool:
+        """Whether it is to be found out how much of the CPU time is Python."""
+        return self._pilot.needs_gil_share
+
+    def limit(self, cap: int | None) -> None:
+        """Jobs may have at most so many threads; `None`: as many as any flow."""
+        cap = MOST_THREADS if cap is None else cap
+        with self._lock:
+            if cap != self._cap:
+                self._cap, self._pilot = cap, Pilot(self._cores, cap)
+
+    @property
+    def learns(self) -> bool:
+        """Whether it is time to learn of activations that run one after another."""
+        if self._frozen or self._pilot.workers > 1:
+            return False
+        return self._pilot.stage is Stage.SOLO or perf_counter() - self._looked_at >= self._pilot.rest
+
+    def learn(self, load: Load) -> int:
+        """Activations ran one after another; gives on how many threads the others are to run."""
+        with self._lock:
+            if not self._frozen and self._pilot.workers == 1:
+                self._keep(self._pilot.learn(load, time_ns()))
+            return self._pilot.workers
+
+    def measure(self, activations: int, seconds: float) -> None:
+        """So many activations ended in these seconds on threads, of one job or of several short ones."""
+        with self._lock:
+            if self._frozen or self._pilot.workers == 1:
+                return
+            self._activations += activations
+            self._seconds += seconds
+            if self._pilot.suffices(self._activations, self._seconds):
+                self._keep(self._pilot.measure(self._activations, self._seconds, time_ns()))
+                self._activations, self._seconds = 0, 0.0
+
+    @contextmanager
+    def piloted(self) -> Iterator[bool]:
+        """Gives whether whoever asks may watch its job; others' measurements would be mixed up with it."""
+        mine = self._piloting.acquire(blocking=False)
+        try:
+            yield mine
+        finally:
+            if mine:
+                self._piloting.release()
+
+    def _keep(self, decision: Decision | None) -> None:
+        if decision is None:
+            return
+        self._looked_at = perf_counter()
+        self._activations, self._seconds = 0, 0.0
+        last = self._decisions[-1] if self._decisions else None
+        if last is not None and (last.epoch_ns, last.after) == (decision.epoch_ns, decision.after):
+            self._decisions[-1] = decision
+        elif last is None or not decision.repeats(last):
+            self._decisions.append(decision)
