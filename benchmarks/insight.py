@@ -10,7 +10,7 @@ import argparse
 import random
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.auto import report as report_auto
@@ -129,7 +129,7 @@ def _recorded(subject: Subject, name: str, source: Configuration, repeats: int) 
             for state, times in observed.states.items():
                 known[state] = known.get(state, 0.0) + times
     best = min(traces, key=lambda trace: trace.wall_time)
-    return replace(best, routines={routine_id: Observed(states=known) for routine_id, known in states.items()})
+    return best._replace(routines={routine_id: Observed(states=known) for routine_id, known in states.items()})
 
 
 def _measured(subject: Subject, name: str, repeats: int) -> list[tuple[Configuration, float, float]]:

@@ -24,7 +24,7 @@ from routilux.ports import Clock
 from routilux.settings import SettingArguments, Settings
 from routilux.stream import Stream
 from routilux.tracking import tracker as tracking
-from routilux.tuning.tuning import Tuning
+from routilux.tuning.port import Tuning
 
 
 class Flow(FlowDefinition):
@@ -234,8 +234,7 @@ class Flow(FlowDefinition):
 
     def explain(self) -> Answer:
         """What auto mode has decided, each time with its reason, what was foretold, and what came of it."""
-        decided = loaded("routilux.advice.decisions", "Decided")
-        found: Answer = decided(self.flow_id, self.tuning.workers, self.tuning.frozen, self.tuning.decisions)
+        found: Answer = loaded("routilux.advice.decisions", "decided")(self.flow_id, self.tuning)
         return found
 
     def check(self, entry: str, entry_params: Mapping[str, Any] | None = None) -> None:

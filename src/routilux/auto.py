@@ -32,7 +32,7 @@ from routilux.machine.step import apply
 from routilux.modes import EngineMode, SequentialMode
 from routilux.ports import Clock
 from routilux.tuning.load import ENOUGH_LOOKS, Load
-from routilux.tuning.tuning import Tuning
+from routilux.tuning.tuning import PilotedTuning
 
 LOOK_NS = 5_000_000
 """About so often a scout looks."""
@@ -54,7 +54,7 @@ NewEngine: TypeAlias = Callable[[], tuple[Engine, bool]]
 class Scout(SequentialDriver):
     """Runs a job in sequence, and looks at what its activations need; `leaves` once others should go on with it."""
 
-    def __init__(self, course: Course, invoker: Invoker, clock: Clock, tuning: Tuning) -> None:
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, tuning: PilotedTuning) -> None:
         super().__init__(course, invoker, clock)
         self._tuning = tuning
         self._turns, self._until_look = 1, 1
@@ -164,17 +164,17 @@ class PilotedMode(EngineMode):
     """On threads whose number changes while whoever executes the job waits for it."""
 
     def __init__(
-        self, course: Course, invoker: Invoker, clock: Clock, engine: Engine, tuning: Tuning, *, own_engine: bool
+        self, course: Course, invoker: Invoker, clock: Clock, engine: Engine, tuning: PilotedTuning, *, own_engine: bool
     ) -> None:
         super().__init__(course, invoker, clock, engine, own_engine=own_engine)
         self._tuning = tuning
+        self._resize_if_known()
 
     def take_over(self, *, streaming: bool) -> None:
         """Goes on with a job that began elsewhere."""
         machine = self.course.machine
         if streaming:
             self.course.unread = self._unread
-        self.resize()
         machine.window = machine.settings.max_pending or self._engine.crew.window(machine.plan.modes)
         self._engine.look_again(self._seat, new=True)
 
@@ -194,7 +194,7 @@ class PilotedMode(EngineMode):
     def _has_threads(self) -> bool:
         return ExecutionMode.CONCURRENT in self.course.machine.plan.modes
 
-    def resize(self) -> None:
+    def _resize_if_known(self) -> None:
         """Has the engine have as many threads as are known to be best."""
         if self.threads is not None and self._tuning.knows:
             self._resize(self.threads)
@@ -223,7 +223,9 @@ class PilotedMode(EngineMode):
 class AutoMode(SequentialMode):
     """In the caller's thread, or that of a started job, until it moves to an engine."""
 
-    def __init__(self, course: Course, invoker: Invoker, clock: Clock, tuning: Tuning, new_engine: NewEngine) -> None:
+    def __init__(
+        self, course: Course, invoker: Invoker, clock: Clock, tuning: PilotedTuning, new_engine: NewEngine
+    ) -> None:
         self._scout = Scout(course, invoker, clock, tuning)
         super().__init__(course, invoker, clock, self._scout)
         self._tuning = tuning

@@ -12,12 +12,12 @@ from routilux.errors import (
     UnfedSlotError,
     UnknownRoutineError,
     UnreachableRoutineWarning,
-    nearest,
 )
 from routilux.firing import First, Gather, Keyed
 from routilux.flow import FlowDefinition, Member
 from routilux.graph import Arrows, arrows_of, dominators, reachable
 from routilux.slots import Handler, Slot
+from routilux.suggestions import nearest
 
 
 def check_flow(flow: FlowDefinition, entry: str) -> dict[str, str]:

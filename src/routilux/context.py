@@ -6,7 +6,8 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from routilux.errors import EmissionError, nearest
+from routilux.errors import EmissionError
+from routilux.suggestions import nearest
 
 _NOTHING: Any = object()
 

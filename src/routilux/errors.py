@@ -7,9 +7,6 @@ is never wrapped: it is data, travels inside a `Failure`, and `Job.raise_for_sta
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
-
 
 class RoutiluxError(Exception):
     """What all errors of this package have in common."""
@@ -143,12 +140,3 @@ class TrialError(RoutiluxError):
 
 class UnreachableRoutineWarning(UserWarning):
     """A routine of the flow cannot be reached from the entry."""
-
-
-def nearest(name: object, known: Iterable[str]) -> str:
-    """The end of an error message: the closest of the `known` names, or all of them."""
-    names = sorted(known)
-    close = difflib.get_close_matches(str(name), names, n=1)
-    if close:
-        return f" Did you mean {close[0]!r}?"
-    return f" Known: {', '.join(map(repr, names))}." if names else " There are none."

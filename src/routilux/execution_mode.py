@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import enum
 
-from routilux.errors import SettingError, nearest
+from routilux.errors import SettingError
+from routilux.suggestions import nearest
 
 
 class ExecutionMode(enum.StrEnum):

@@ -15,17 +15,26 @@ from routilux.strategies import Seconds, seconds_of
 
 
 class FiringRule:
-    """What all firing rules have in common."""
+    """What all firing rules have in common. Those of one class are equal where there is nothing to set."""
 
     __slots__ = ()
     single_slot = True
     """Whether the rule is about exactly one slot."""
 
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other)
 
-@dataclass(frozen=True, slots=True)
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
 class AllSlots(FiringRule):
     """Fires when every connected slot holds a message; takes one of each, in arrival order."""
 
+    __slots__ = ()
     single_slot = False
 
 
@@ -64,9 +73,10 @@ class Keyed(FiringRule):
             )
 
 
-@dataclass(frozen=True, slots=True)
 class Collect(FiringRule):
     """Hands over a list of everything in the slot once the job is otherwise quiescent; also of nothing."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,12 @@ from routilux.errors import (
     SettingError,
     UnknownPortError,
     UnknownRoutineError,
-    nearest,
 )
 from routilux.firing import AllSlots, Keyed
 from routilux.options import OptionArguments, Options
 from routilux.routine import Routine, routine
 from routilux.slots import ERROR, Event, Slot
+from routilux.suggestions import nearest
 
 RoutineLike: TypeAlias = Routine | type[Routine] | Callable[..., Any]
 """A routine, a `Routine` subclass that needs no arguments, or a plain function."""

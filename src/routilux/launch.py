@@ -9,7 +9,6 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from routilux.attendant import Attendant
-from routilux.auto import AutoMode, PilotedMode
 from routilux.checks import Receiver, entry_receiver
 from routilux.course import Course, Reader
 from routilux.crew import Awaiting, Crew
@@ -32,8 +31,7 @@ from routilux.recording import Recording
 from routilux.settings import SettingArguments, Settings
 from routilux.tracking.history import History
 from routilux.tracking.tracker import ExecutionTracker
-from routilux.tuning.load import MOST_THREADS
-from routilux.tuning.tuning import Tuning
+from routilux.tuning.port import MOST_THREADS, Tuning
 
 OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster"})
 """Settings that say something of workers: a job that is given one has workers of its own."""
@@ -76,9 +74,16 @@ class Launch:
         self._engine: Engine | None = None
         self._loop_ident: int | None = None
         """The thread of the event loop in whose `async with` block the flow is."""
-        self.tuning = Tuning(_cores())
+        self._tuning: Tuning | None = None
         self.under_way: dict[str, Job] = {}
         """By id: the jobs that are not over."""
+
+    @property
+    def tuning(self) -> Tuning:
+        """What auto mode has found out."""
+        if self._tuning is None:
+            self._tuning = loaded("routilux.tuning.tuning", "PilotedTuning")(_cores())
+        return self._tuning
 
     def plan(self, entry: str, params: Mapping[str, Any] | None, arguments: SettingArguments) -> Planned:
         """The flow compiled for these params and settings; raises whatever is wrong with it."""
@@ -107,7 +112,7 @@ class Launch:
         if planned.settings.is_auto:
             return self._tuned(planned, own=own, streaming=streaming, engine=engine)
         if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
-            recorder = self._new_recorder(planned)
+            recorder = _new_recorder(planned, self._flow.limits)
             course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
             mode: Mode = SequentialMode(course, self.new_invoker(course, recorder), self._clock)
             return Prepared(self.new_job(course, mode, history, recorder), mode, first)
@@ -169,7 +174,7 @@ class Launch:
 
     def new_engine(self, settings: Settings) -> Engine:
         """An engine whose coroutines, if there are any, run on a loop of their own."""
-        settings = _sized(settings, self.tuning)
+        settings = _sized(settings, self)
         name = f"routilux-{self._flow.flow_id}"
 
         def attendant(engine: Engine) -> Attendant:
@@ -212,14 +217,13 @@ class Launch:
         crew = engine.crew
         crew.equip(modes, planned.plan.mode, engine)
         workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
-        recorder = self._new_recorder(planned)
+        recorder = _new_recorder(planned, self._flow.limits)
         course, first, history = self.new_course(planned, workers, window, streaming=streaming, recorder=recorder)
         invoker = self.new_invoker(course, recorder)
         if planned.settings.is_auto and ExecutionMode.CONCURRENT in modes:
             crew[ExecutionMode.CONCURRENT].elastic = True
-            piloted = PilotedMode(course, invoker, self._clock, engine, self.tuning, own_engine=own)
-            piloted.resize()
-            mode: EngineMode = piloted
+            piloted = loaded("routilux.auto", "PilotedMode")
+            mode: EngineMode = piloted(course, invoker, self._clock, engine, self.tuning, own_engine=own)
         else:
             mode = EngineMode(course, invoker, self._clock, engine, own_engine=own)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
@@ -232,7 +236,7 @@ class Launch:
         if not only_threads or tuning.workers > 1:
             used = shared or self.new_engine(planned.settings)
             return self._on_engine(used, planned, own=shared is None, streaming=streaming)
-        recorder = self._new_recorder(planned)
+        recorder = _new_recorder(planned, self._flow.limits)
         course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
 
         def new_engine() -> tuple[Engine, bool]:
@@ -242,19 +246,12 @@ class Launch:
             return found, shared is None
 
         invoker = self.new_invoker(course, recorder)
-        mode = AutoMode(course, invoker, self._clock, tuning, new_engine)
+        mode: Mode = loaded("routilux.auto", "AutoMode")(course, invoker, self._clock, tuning, new_engine)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
-
-    def _new_recorder(self, planned: Planned) -> Recording | None:
-        """What records the job, if it is to be recorded; that needs modules that others do without."""
-        if not planned.settings.recording:
-            return None
-        recorder: Recording = loaded("routilux.recorder", "Recorder")(self._flow.limits)
-        return recorder
 
     def _new_awaited_engine(self, settings: Settings) -> Engine:
         """An engine in the event loop that runs."""
-        settings, name = _sized(settings, self.tuning), f"routilux-{self._flow.flow_id}"
+        settings, name = _sized(settings, self), f"routilux-{self._flow.flow_id}"
         engine: Engine = loaded("routilux.awaited", "new_engine")(settings, self._clock, name)
         return engine
 
@@ -284,11 +281,19 @@ def _compiled(
     return compile_plan(flow, entry, messages, ExecutionMode.ASYNCIO, placement, recorded=recorded)
 
 
-def _sized(settings: Settings, tuning: Tuning) -> Settings:
+def _new_recorder(planned: Planned, limits: Mapping[str, int | str]) -> Recording | None:
+    """What records the job, if it is to be recorded; that needs modules that others do without."""
+    if not planned.settings.recording:
+        return None
+    recorder: Recording = loaded("routilux.recorder", "Recorder")(limits)
+    return recorder
+
+
+def _sized(settings: Settings, launch: Launch) -> Settings:
     """In auto mode, the settings for as many threads as are known to be best."""
     if not settings.is_auto:
         return settings
-    most = _most_threads(settings) or MOST_THREADS
+    most, tuning = _most_threads(settings) or MOST_THREADS, launch.tuning
     return settings.with_threads(tuning.workers if tuning.knows else min(most, 8, _cores() + 4))
 
 

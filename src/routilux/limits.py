@@ -35,9 +35,9 @@ class _Pace:
     __slots__ = ("_count", "_period", "_taken")
 
     def __init__(self, rate: Rate) -> None:
-        self._count = rate.count
+        self._count = rate.times
         self._period = rate.period_ns
-        self._taken: deque[int] = deque(maxlen=rate.count)
+        self._taken: deque[int] = deque(maxlen=rate.times)
 
     def wait_until(self, moment: int) -> int:
         """When one may be taken: `moment` or later."""

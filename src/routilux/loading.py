@@ -12,7 +12,7 @@ from routilux.errors import MissingExtraError
 
 
 def loaded(module: str, name: str) -> Any:
-    """What a module of this package has under a name."""
+    """What a module has under a name."""
     return getattr(importlib.import_module(module), name)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from typing import TypedDict
 
-from routilux.errors import SettingError, nearest
+from routilux.errors import SettingError
 from routilux.execution_mode import ExecutionMode, mode_of_handlers
 from routilux.rates import rate_of
 from routilux.strategies import ErrorStrategy, Retry, RetryOn, Seconds, seconds_of
+from routilux.suggestions import nearest
 
 
 class OptionArguments(TypedDict, total=False):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from routilux.errors import SettingError
 
@@ -11,11 +11,10 @@ _WRITTEN = re.compile(r"(\d+)\s*/\s*(\d*)\s*(ms|s|sec|second|m|min|minute|h|hour
 _UNITS_NS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(NamedTuple):
     """So many in so many nanoseconds, wherever those begin; they may come all at once."""
 
-    count: int
+    times: int
     period_ns: int
 
 

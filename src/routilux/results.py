@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from routilux.errors import ResultError, nearest
+from routilux.errors import ResultError
+from routilux.suggestions import nearest
 
 
 class Results(Mapping[str, list[Any]]):

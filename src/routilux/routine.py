@@ -12,12 +12,13 @@ from typing import Any, Generic, ParamSpec, TypeVar, Unpack, overload
 
 from routilux import hints
 from routilux.context import Context, current_context
-from routilux.errors import DefinitionError, EmissionError, SignatureError, nearest
+from routilux.errors import DefinitionError, EmissionError, SignatureError
 from routilux.firing import AllSlots, FiringRule
 from routilux.hints import Annotation
 from routilux.options import OptionArguments, Options
 from routilux.signature import Signature, mentions_state, read_signature
 from routilux.slots import ERROR, OUTPUT, Event, Handler, Slot
+from routilux.suggestions import nearest
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
 
-from routilux.errors import SettingError, nearest
+from routilux.errors import SettingError
 from routilux.execution_mode import ExecutionMode, mode_named, mode_of_handlers
 from routilux.strategies import ErrorStrategy, Seconds, Stop, seconds_of
+from routilux.suggestions import nearest
 
 
 class SettingArguments(TypedDict, total=False):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -38,7 +37,7 @@ def test_the_verdict_stands_first_and_names_what_binds():
 
 
 def test_a_chain_is_held_up_by_its_critical_path():
-    explanation = explain_trace(replace(chain(40, wait=10.0), workers=4))
+    explanation = explain_trace(chain(40, wait=10.0)._replace(workers=4))
     assert explanation.sentence.startswith("The critical path, mostly 'step', takes 100%")
 
 
@@ -55,7 +54,7 @@ def test_all_time_is_accounted_for_and_the_shares_sum_up():
 def test_more_handlers_at_once_than_there_are_workers_are_shown_as_unexplained():
     trace = fan(10, cpu=10.0)
     told = tuple(one._replace(begun=0, ended=10_000_000, fired=0, causes=()) for one in trace.attempts)
-    explanation = explain_trace(replace(trace, attempts=told))
+    explanation = explain_trace(trace._replace(attempts=told))
     assert not explanation.accounts.workers.complete
     assert "unexplained" in str(explanation)
 
@@ -65,7 +64,7 @@ def test_beside_busy_neighbours_nothing_is_concluded():
     explanation = explain_trace(trace)
     assert not explanation.conclusive
     assert explanation.sentence.startswith("Cannot conclude: other processes used 1.00 cores")
-    assert explain_trace(replace(trace, foreign_load=0.1)).conclusive
+    assert explain_trace(trace._replace(foreign_load=0.1)).conclusive
 
 
 def test_where_there_is_no_proc_the_explanation_says_so():
@@ -90,7 +89,7 @@ def test_what_runs_in_other_processes_holds_no_gil_here():
 @pytest.mark.parametrize("mode", list(ExecutionMode))
 def test_a_job_of_any_mode_can_be_explained(mode):
     trace = fan(10, cpu=1.0, mode=mode)
-    trace = replace(trace, routines={"leaf": Observed(mode), "source": Observed(mode)})
+    trace = trace._replace(routines={"leaf": Observed(mode), "source": Observed(mode)})
     assert str(explain_trace(trace))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tomllib
-from dataclasses import replace
 
 import pytest
 
@@ -53,7 +52,7 @@ def test_processes_are_tried_only_where_they_are_allowed_and_everything_pickles(
 
 
 def test_beside_busy_neighbours_a_recommendation_does_not_conclude(told):
-    trials = told(replace(WAITING, foreign_load=1.5), by_mode(sequential=0.4, concurrent=0.01, asyncio=0.02))
+    trials = told(WAITING._replace(foreign_load=1.5), by_mode(sequential=0.4, concurrent=0.01, asyncio=0.02))
     found = tune(trials, FREE, Settings(), allow_processes=False)
     assert not found.conclusive
     assert found.sentence.startswith("Cannot conclude: other processes used 1.50 cores")

@@ -49,7 +49,7 @@ def failing(handler, params=None, *, mode="sequential", **settings):
         (
             "execution_mode",
             "paralel",
-            "no mode 'paralel'. Known: 'asyncio', 'concurrent', 'distributed',",
+            "no mode 'paralel'. Known: 'asyncio', 'auto', 'concurrent', 'distributed',",
         ),
         ("execution_mode", "sequentiel", "Did you mean 'sequential'"),
         ("execution_mode", None, "no mode None"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 from routilux import Continue, Flow, Retry, gather, routine
 from routilux.insight.trace import Host, Observed, ThreadState, Trace, attempts_of
@@ -61,4 +60,4 @@ def mixed(**settings) -> Trace:
     looks = {ThreadState.SLEEP: 90.0, ThreadState.PYTHON: 10.0}
     trace = recorded(flow, "numbers", {"n": 8}, fetch=Observed(states=looks))
     measured = [one._replace(cpu_ns=50_000) if one.routine_id == "fetch" else one for one in trace.attempts]
-    return replace(trace, attempts=tuple(measured))
+    return trace._replace(attempts=tuple(measured))

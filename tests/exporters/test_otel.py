@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from opentelemetry.context import Context
@@ -82,7 +81,7 @@ def test_a_retry_is_linked_to_the_attempt_before_which_says_why(collected, trace
 
 def test_a_join_has_a_link_to_each_further_contributor(collected):
     tale = Tale().tell(1, "left", wait=1).tell(2, "right", wait=2).tell(3, "join", [1, 2], wait=1)
-    _, spans = collected.export(replace(tale.trace(), epoch_offset_ns=0))
+    _, spans = collected.export(tale.trace()._replace(epoch_offset_ns=0))
     left, right, join = (next(span for span in spans if span.name == name) for name in ("left", "right", "join"))
     assert join.parent.span_id == right.context.span_id
     assert [link.context.span_id for link in join.links] == [left.context.span_id]
@@ -101,7 +100,7 @@ def test_attributes_are_named_and_no_value_is_missing(collected, trace):
 
 
 def test_a_job_that_failed_is_an_error(collected, trace):
-    _, spans = collected.export(replace(trace, status=JobStatus.FAILED))
+    _, spans = collected.export(trace._replace(status=JobStatus.FAILED))
     assert spans[0].status.status_code is StatusCode.ERROR
     assert spans[0].attributes["routilux.result"] == "failure"
 
@@ -126,4 +125,4 @@ def test_without_a_provider_nothing_happens(trace):
 
 def test_a_recording_that_does_not_tell_when_it_was_made_is_refused(trace):
     with pytest.raises(RecordingError, match="does not tell when it was made"):
-        otel.export(replace(trace, epoch_offset_ns=None))
+        otel.export(trace._replace(epoch_offset_ns=None))

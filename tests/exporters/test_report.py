@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -88,7 +87,7 @@ def test_nothing_is_fetched_from_anywhere(trace, page):
 def test_names_of_the_user_are_text_wherever_they_stand():
     tale = Tale().tell(1, HOSTILE, cpu=1, status="retried").tell(1, HOSTILE, cpu=1, fired=2, attempt=2)
     tale.attempts[0] = tale.attempts[0]._replace(error=f"ValueError: {HOSTILE}")
-    trace = replace(tale.trace(), flow_id=HOSTILE, job_id='"onload="', engine="<b>")
+    trace = tale.trace()._replace(flow_id=HOSTILE, job_id='"onload="', engine="<b>")
     text = html.render(trace, what_if(trace, Costs(), [sequential(), threads(2)]))
     page = Reader(text)
     assert page.open == []
@@ -105,11 +104,11 @@ def test_a_report_can_be_made_of_a_job_in_which_nothing_ran():
 
 
 def test_foreign_load_and_the_end_of_the_job_are_said():
-    trace = replace(fan(3, cpu=1), foreign_load=0.8, status=JobStatus.FAILED)
+    trace = fan(3, cpu=1)._replace(foreign_load=0.8, status=JobStatus.FAILED)
     page = Reader(html.render(trace))
     assert "Other processes used 0.80 cores meanwhile" in page.text
     assert "failed" in page.text
-    assert "Other processes used 0.80" not in Reader(html.render(replace(trace, foreign_load=0.1))).text
+    assert "Other processes used 0.80" not in Reader(html.render(trace._replace(foreign_load=0.1))).text
 
 
 def test_of_a_very_long_job_the_longest_attempts_are_drawn():
@@ -118,16 +117,16 @@ def test_of_a_very_long_job_the_longest_attempts_are_drawn():
         trace.attempts[1]._replace(activation_id=number, ended=trace.attempts[1].begun + number % 9)
         for number in range(2, MOST_SLICES + 12)
     ]
-    data = data_of(replace(trace, attempts=(trace.attempts[0], *short)))
+    data = data_of(trace._replace(attempts=(trace.attempts[0], *short)))
     assert data["hidden"] == 11
     assert sum(len(lane["slices"]) for lane in data["lanes"]) == MOST_SLICES
 
 
 def test_coroutines_side_by_side_on_one_worker_have_a_lane_each():
-    trace = replace(fan(1), mode=ExecutionMode.ASYNCIO)
+    trace = fan(1)._replace(mode=ExecutionMode.ASYNCIO)
     one = trace.attempts[1]
     beside = [one._replace(begun=one.begun, ended=one.ended + 1000, activation_id=number) for number in (3, 4)]
-    lanes = data_of(replace(trace, attempts=(*trace.attempts, *beside)))["lanes"]
+    lanes = data_of(trace._replace(attempts=(*trace.attempts, *beside)))["lanes"]
     assert [lane["name"] for lane in lanes] == ["asyncio, worker 0", "asyncio, worker 0, 2"]
 
 

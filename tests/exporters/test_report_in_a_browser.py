@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from dataclasses import replace
 
 import pytest
 
@@ -126,7 +125,7 @@ def test_without_scripts_the_verdict_and_the_tables_are_there(opened, report):
 
 def test_a_routine_named_like_a_script_runs_nothing(opened):
     tale = Tale().tell(1, HOSTILE, cpu=1).tell(2, "<img src=x onerror=\"document.title='broken into'\">", [1], wait=1)
-    trace = replace(tale.trace(), flow_id=HOSTILE)
+    trace = tale.trace()._replace(flow_id=HOSTILE)
     page = opened(html.render(trace))
     page.focus("#chart")
     page.keyboard.press("Home")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from routilux.insight.split import shapes_of, splits_of
@@ -119,5 +117,5 @@ def test_a_verdict_that_is_not_sure_says_what_is_missing():
 
 def test_a_routine_without_cpu_times_is_not_judged():
     trace = fan(25, cpu=1)
-    trace = replace(trace, attempts=tuple(one._replace(cpu_ns=None) for one in trace.attempts))
+    trace = trace._replace(attempts=tuple(one._replace(cpu_ns=None) for one in trace.attempts))
     assert verdicts_of(trace)["leaf"].reason == "its CPU time was not measured"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace as changed
 
 import pytest
 
@@ -165,7 +164,7 @@ def test_routines_that_came_or_went_are_named():
 
 def test_what_makes_two_recordings_hard_to_compare_is_told():
     before = fan(5, wait=1)
-    after = changed(fan(6, wait=1), mode=ExecutionMode.CONCURRENT, workers=4, foreign_load=0.5)
+    after = fan(6, wait=1)._replace(mode=ExecutionMode.CONCURRENT, workers=4, foreign_load=0.5)
     assert compare(before, after).differences == (
         "mode: sequential before, concurrent after",
         "workers: 1 before, 4 after",

@@ -6,8 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routilux.tuning.load import MOST_THREADS, Load, forecast
+from routilux.tuning.load import Load, forecast
 from routilux.tuning.pilot import WINDOW, Pilot, Stage
+from routilux.tuning.port import MOST_THREADS
 
 CORES = 2
 

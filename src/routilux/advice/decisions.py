@@ -10,6 +10,7 @@ from typing import Any
 from routilux.advice.answers import Answer
 from routilux.advice.report import Report, Table, report, seconds, table
 from routilux.tuning.decision import Decision
+from routilux.tuning.tuning import PilotedTuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,3 +81,8 @@ def _numbers(decisions: Sequence[Decision]) -> Table:
 
 def _when(one: Decision) -> str:
     return datetime.fromtimestamp(one.epoch_ns / 1e9, UTC).astimezone().strftime("%H:%M:%S")
+
+
+def decided(flow_id: str, tuning: PilotedTuning) -> Decided:
+    """What a flow's tuning has decided so far."""
+    return Decided(flow_id, tuning.workers, tuning.frozen, tuning.decisions)

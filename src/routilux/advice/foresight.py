@@ -73,4 +73,4 @@ def record_well(trials: Trials) -> Recorded:
     routines: dict[str, Observed] = {
         routine_id: observed._replace(states=states[routine_id]) for routine_id, observed in best.trace.routines.items()
     }
-    return Recorded(replace(best.trace, routines=routines), best.unsendable)
+    return Recorded(best.trace._replace(routines=routines), best.unsendable)

@@ -9,7 +9,8 @@ from pathlib import Path
 from types import ModuleType
 
 from routilux.api import Flow
-from routilux.errors import RoutiluxError, nearest
+from routilux.errors import RoutiluxError
+from routilux.suggestions import nearest
 
 
 class TargetError(RoutiluxError):

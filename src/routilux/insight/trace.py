@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from routilux.execution_mode import ExecutionMode
@@ -121,12 +120,10 @@ class Host(NamedTuple):
 UNMEASURED = Measured()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trace:
+class Trace(NamedTuple):
     """One recorded job."""
 
     flow_id: str
-    job_id: str = ""
     mode: ExecutionMode
     workers: int
     """How many handlers could run at once, in all modes together."""
@@ -135,10 +132,11 @@ class Trace:
     host: Host
     attempts: tuple[Attempt, ...]
     """In the order in which they began; what an attempt comes from stands before it."""
-    routines: Mapping[str, Observed] = field(default_factory=dict)
-    workers_by_mode: Mapping[ExecutionMode, int] = field(default_factory=dict)
+    job_id: str = ""
+    routines: Mapping[str, Observed] = {}
+    workers_by_mode: Mapping[ExecutionMode, int] = {}
     """Of a job with several modes."""
-    limits: Mapping[str, int] = field(default_factory=dict)
+    limits: Mapping[str, int] = {}
     """How many activations may hold each limit at once."""
     pauses: tuple[tuple[int, int], ...] = ()
     """From when to when the job was paused."""

@@ -8,7 +8,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from routilux.errors import SettingError, nearest
+from routilux.errors import SettingError
+from routilux.suggestions import nearest
 
 
 class Arrivals(ABC):

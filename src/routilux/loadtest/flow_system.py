@@ -258,7 +258,7 @@ def _shared(name: str, limit: int | str) -> Shared:
     if isinstance(limit, int):
         return Shared(at_once=limit)
     rate = rate_of(name, limit)
-    return Shared(per_second=rate.count / rate.period_ns * 1e9)
+    return Shared(per_second=rate.times / rate.period_ns * 1e9)
 
 
 def _load(figures: Mapping[str, Any]) -> RoutineLoad:

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from routilux.errors import SettingError, nearest
+from routilux.errors import SettingError
 from routilux.loadtest.latencies import MANY
 from routilux.loadtest.quantities import seconds_named
 from routilux.rates import rate_of
+from routilux.suggestions import nearest
 
 METRICS = {"mean": 1, "p50": 20, "p90": 100, "p99": 1000, "p99.9": MANY, "max": 1}
 """What an objective can be about, and how many jobs it takes to tell."""
@@ -51,4 +52,4 @@ def _objective(text: str) -> Objective:
         raise SettingError(f"slo {text!r}: there is no {metric!r}.{nearest(metric, METRICS)}")
     seconds = seconds_named(f"slo {text!r}: the duration", found[2])
     rate = None if found[3] is None else rate_of(f"slo {text!r}: the rate", found[3])
-    return Objective(metric, seconds, None if rate is None else rate.count / rate.period_ns * 1e9, text)
+    return Objective(metric, seconds, None if rate is None else rate.times / rate.period_ns * 1e9, text)

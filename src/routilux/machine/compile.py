@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from routilux.checks import addressed, check_flow
-from routilux.errors import UnknownRoutineError, nearest
+from routilux.errors import UnknownRoutineError
 from routilux.execution_mode import ExecutionMode
 from routilux.fields import reader
 from routilux.firing import Batch, Collect, Keyed
@@ -15,6 +15,7 @@ from routilux.graph import arrows_of, on_cycles, ranks, reachable
 from routilux.machine.calls import caller
 from routilux.machine.plan import Plan, Station, Target
 from routilux.slots import ERROR, OUTPUT, Handler
+from routilux.suggestions import nearest
 
 EVERYTHING_AT_HOME: Mapping[str, ExecutionMode] = {}
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Unpack
 
 from routilux.api import Flow
-from routilux.errors import UnfinishedJobError, UnknownRoutineError, nearest
+from routilux.errors import UnfinishedJobError, UnknownRoutineError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, Rang, Record, Settled, Taken
 from routilux.limits import Limits
@@ -21,6 +21,7 @@ from routilux.machine.machine import Machine
 from routilux.machine.step import apply
 from routilux.ports import Steering
 from routilux.settings import SettingArguments
+from routilux.suggestions import nearest
 
 
 class ScriptedRun(Steering):

@@ -16,8 +16,9 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TextIO
 
-from routilux.errors import ResultError, nearest
+from routilux.errors import ResultError
 from routilux.facts import JobStatus, Origin, Record
+from routilux.suggestions import nearest
 from routilux.tracking.counts import Counts, Tally
 from routilux.tracking.figures import Distribution, Figures
 from routilux.tracking.kept import Kept

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from routilux.insight.term import Term
 from routilux.tuning.load import Load
@@ -20,8 +19,7 @@ class Fate(enum.StrEnum):
     """It did not give what it was made for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(NamedTuple):
     """One decision; rates are activations a second."""
 
     epoch_ns: int

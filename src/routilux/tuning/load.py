@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from routilux.insight.term import Term
 
@@ -18,14 +18,11 @@ HEADROOM = 4.0
 HAND_OVER = 20e-6
 """Seconds with the GIL held that a thread takes for an activation, and to wake for it."""
 
-MOST_THREADS = 64
-
 ENOUGH_LOOKS = 20
 """So many looks of a probe tell Python from native code."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(NamedTuple):
     """What was measured of activations that ran one after another, with nothing beside them; seconds."""
 
     activations: int = 0
@@ -83,8 +80,7 @@ class Load:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(NamedTuple):
     """What so many threads would give."""
 
     workers: int

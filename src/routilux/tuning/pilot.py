@@ -12,11 +12,11 @@ Nothing is changed for a gain of less than `WORTH_IT`, and what does not prove i
 from __future__ import annotations
 
 import enum
-from dataclasses import replace
 
 from routilux.insight.term import Term
 from routilux.tuning.decision import Decision, Fate
-from routilux.tuning.load import ENOUGH_LOOKS, MOST_THREADS, Load, best, forecast
+from routilux.tuning.load import ENOUGH_LOOKS, Load, best, forecast
+from routilux.tuning.port import MOST_THREADS
 
 WORTH_IT = 1.2
 """By so much must the model promise a gain before anything is changed."""
@@ -113,7 +113,7 @@ class Pilot:
         load, now = self.load, forecast(self.load, 1, self._cores)
         found = best(load, self._cores, self._cap)
         if found.rate < now.rate * WORTH_IT:
-            native = best(replace(load, python=0.0, native=ENOUGH_LOOKS), self._cores, self._cap)
+            native = best(load._replace(python=0.0, native=ENOUGH_LOOKS), self._cores, self._cap)
             unknown = load.gil_share is None and native.rate >= now.rate * WORTH_IT
             reason = "how much of the CPU time is Python is to be found out" if unknown else _no_gain(found.term)
             decision = self._decided(epoch_ns, 1, reason, found.term, now.rate)
@@ -193,7 +193,7 @@ class Pilot:
 
     def _judged(self, measured: float, fate: Fate) -> Decision:
         assert self._last is not None
-        self._last = replace(self._last, measured=measured, fate=fate)
+        self._last = self._last._replace(measured=measured, fate=fate)
         return self._last
 
 

@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from time import perf_counter, time_ns
 
 from routilux.tuning.decision import Decision
-from routilux.tuning.load import MOST_THREADS, Load
+from routilux.tuning.load import Load
 from routilux.tuning.pilot import Pilot, Stage
+from routilux.tuning.port import MOST_THREADS, Tuning
 
 KEPT = 100
 """So many decisions are kept, the last ones."""
 
 
-class Tuning:
-    """Of one flow, for all of its jobs; from any thread."""
+class PilotedTuning(Tuning):
+    """Made by a pilot, of what its jobs measure."""
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
@@ -35,21 +36,17 @@ class Tuning:
         self._frozen = False
 
     def freeze(self) -> None:
-        """Changes nothing any more: jobs are run as the last ones were."""
         self._frozen = True
 
     def unfreeze(self) -> None:
-        """Goes on where it was."""
         self._frozen = False
 
     @property
     def frozen(self) -> bool:
-        """Whether nothing is changed any more."""
         return self._frozen
 
     @property
     def workers(self) -> int:
-        """On how many threads jobs are run; one is that of whoever runs them."""
         return self._pilot.workers
 
     @property
@@ -60,7 +57,6 @@ class Tuning:
 
     @property
     def knows(self) -> bool:
-        """Whether anything has been decided."""
         return bool(self._decisions)
 
     @property
@@ -69,7 +65,6 @@ class Tuning:
         return self._pilot.needs_gil_share
 
     def limit(self, cap: int | None) -> None:
-        """Jobs may have at most so many threads; `None`: as many as any flow."""
         cap = MOST_THREADS if cap is None else cap
         with self._lock:
             if cap != self._cap:
