@@ -239,7 +239,7 @@ class Delivery:
         if isinstance(gate, BatchGate):
             if fresh and gate.wants_flush:
                 self.new_batches.append(gate)
-        elif self._max_parked is not None and gate.parked().get(position, 0) > self._max_parked:
+        elif self._max_parked is not None and gate.parked_in(position) > self._max_parked:
             self.trouble = _too_many(self._plan.flow_id, gate, position, self._max_parked)
 
     def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:

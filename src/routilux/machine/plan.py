@@ -69,15 +69,14 @@ class Station:
     successor: Station | None = None
     """Set where the one thing that follows a value is that this plain station fires with it."""
 
-    @property
-    def limited(self) -> bool:
-        """Whether its activations may have to wait although a worker is free."""
-        return self.limit is not None or bool(self.needs)
+    limited: bool = field(init=False)
+    """Whether its activations may have to wait although a worker is free."""
+    direct: bool = field(init=False)
+    """Whether one message is all it takes to fire."""
 
-    @property
-    def direct(self) -> bool:
-        """Whether one message is all it takes to fire."""
-        return isinstance(self.rule, AllSlots) and len(self.names) == 1 and not self.holds
+    def __post_init__(self) -> None:
+        self.limited = self.limit is not None or bool(self.needs)
+        self.direct = isinstance(self.rule, AllSlots) and len(self.names) == 1 and not self.holds
 
 
 class Target(NamedTuple):
