@@ -14,7 +14,7 @@ from routilux.errors import ActivationLimitError, ParkedLimitError
 from routilux.execution_mode import ExecutionMode
 from routilux.firing import Collect, First
 from routilux.guard import guarded
-from routilux.machine.gates import BatchGate, CollectGate, Firing, FlushingGate, Gate, Message, make_gate
+from routilux.machine.gates import AllGate, BatchGate, CollectGate, Firing, FlushingGate, Gate, Message, make_gate
 from routilux.machine.plan import Plan, Station, Target
 from routilux.machine.scopes import Place, Scope, common, opened_by
 from routilux.slots import ERROR
@@ -226,6 +226,15 @@ class Delivery:
         if isinstance(gate, CollectGate) and not station.holds:
             gate.hoard(value)
             return
+        if isinstance(gate, AllGate) and not station.holds:
+            if place is not None:
+                place[0].live += 1
+            firing = gate.join(position, Message(value, cause, place))
+            if firing is None:
+                self.trouble = _too_many(self._plan.flow_id, gate, position, self._max_parked) or self.trouble
+            else:
+                self._let_through(station, firing, cause, moment)
+            return
         fresh = isinstance(gate, BatchGate) and not gate.wants_flush
         broken = gate.put(position, Message(value, cause, place))
         if broken is not None:
@@ -239,8 +248,8 @@ class Delivery:
         if isinstance(gate, BatchGate):
             if fresh and gate.wants_flush:
                 self.new_batches.append(gate)
-        elif self._max_parked is not None and gate.parked_in(position) > self._max_parked:
-            self.trouble = _too_many(self._plan.flow_id, gate, position, self._max_parked)
+        else:
+            self.trouble = _too_many(self._plan.flow_id, gate, position, self._max_parked) or self.trouble
 
     def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:
         if self.contributors is not None:
@@ -308,7 +317,10 @@ def _mixed(station: Station) -> Exception:
     return error
 
 
-def _too_many(flow_id: str, gate: Gate, position: int, limit: int) -> ParkedLimitError:
+def _too_many(flow_id: str, gate: Gate, position: int, limit: int | None) -> ParkedLimitError | None:
+    """What is wrong where more messages wait in a slot than may."""
+    if limit is None or gate.parked_in(position) <= limit:
+        return None
     names = gate.station.names
     lacking = ", ".join(repr(names[one]) for one in gate.lacking) or "the same key"
     return ParkedLimitError(

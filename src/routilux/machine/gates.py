@@ -119,6 +119,12 @@ class AllGate(Gate):
         super().__init__(station)
         self._queues: dict[int, deque[Message]] = {position: deque() for position in self._triggers()}
 
+    def join(self, position: int, message: Message) -> Firing | None:
+        """As `put`, and then `take`, where no slot keeps its message: what mostly happens, at half the cost."""
+        queues = self._queues
+        queues[position].append(message)
+        return self._take() if all(queues.values()) else None
+
     def _put(self, position: int, message: Message) -> None:
         self._queues[position].append(message)
 

@@ -12,11 +12,14 @@ from routilux.drivers.processes.pace import MESSAGE_NS, Load
 _WORTH_TAKING_NS = 1_000_000
 """So much work another worker must have left before it is worth a message to take it over."""
 
+_LITTLE = 64
+"""More attempts are never so little work that it would be worth finding out."""
+
 
 class Post:
     """A worker's place at the desk."""
 
-    __slots__ = ("batch", "forgets", "idle", "kill", "number", "pinned", "wake")
+    __slots__ = ("batch", "forgets", "has_picked", "idle", "kill", "number", "pinned", "wake")
 
     def __init__(self, number: int, kill: Callable[[], None]) -> None:
         self.number = number
@@ -28,6 +31,8 @@ class Post:
         self.forgets: list[str] = []
         """Jobs whose generators it is to close."""
         self.idle = False
+        self.has_picked = False
+        """Whether it has something to do, or is about to be sent it."""
         self.wake = threading.Lock()
         self.wake.acquire()
 
@@ -72,12 +77,14 @@ class Line:
 
     def picked(self, post: Post) -> list[Errand]:
         """What a worker does next: a pull of its own, or its share of what waits, as much as makes a message."""
+        post.has_picked = False
         if post.pinned:
+            post.has_picked = True
             return [post.pinned.popleft()]
         if not self.waiting:
             self._take_over()
         waiting, errands, work_ns = self.waiting, list[Errand](), 0
-        fair = -(-len(waiting) // self._workers)
+        fair = -(-len(waiting) // self._takers())
         while waiting and len(errands) < fair:
             errand = waiting[0]
             work_ns += errand.weight_ns
@@ -86,7 +93,13 @@ class Line:
             errands.append(waiting.popleft())
             if errand.pace.together == 1:
                 break
+        post.has_picked = bool(errands)
         return errands
+
+    def _takers(self) -> int:
+        """Among how many workers what waits is divided: all; or, where it is little, those that have nothing to do."""
+        little = len(self.waiting) <= _LITTLE and sum(one.weight_ns for one in self.waiting) <= _WORTH_TAKING_NS
+        return self._workers - sum(post.has_picked for post in self.posts) if little else self._workers
 
     def put_back(self, errands: Iterable[Errand]) -> None:
         """What has not begun waits again, before everything else."""
