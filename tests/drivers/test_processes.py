@@ -19,6 +19,7 @@ from routilux.drivers.port import Stopping
 from routilux.errors import RemoteError, UnsendableError, WorkerLostError
 from routilux.parcel import Parcel
 from tests.drivers.host import PATIENCE, station_of
+from tests.effects import Effects
 from tests.leftovers import workers
 
 DEATHS = {
@@ -81,10 +82,19 @@ def test_a_thousand_activations_give_what_the_plain_calls_give(processes):
     assert all(len(outcomes) == 1 for outcomes in host.outcomes.values())
 
 
-def test_the_work_is_spread_over_the_workers_and_its_moments_are_those_of_this_process(processes):
+def test_the_work_is_spread_over_the_workers_and_its_moments_are_those_of_this_process(processes, tmp_path):
+    there = Effects(tmp_path / "there")
+
+    def meets(x):
+        if x < 2:  # the first two wait for each other
+            there(x)
+            wait_until(lambda: len(there.all()) == 2)
+        time.sleep(0.002)
+        return os.getpid()
+
     host = processes(2)
     before = time.perf_counter_ns()
-    pids = host.values(station_of(lambda x: (time.sleep(0.002), os.getpid())[1], "x"), range(100))
+    pids = host.values(station_of(meets, "x"), range(100))
     after = time.perf_counter_ns()
     assert len(set(pids)) == 2
     assert os.getpid() not in pids

@@ -105,8 +105,8 @@ def test_a_mode_that_does_not_exist_is_refused_with_the_nearest():
     with pytest.raises(SettingError, match="max_workers of concurrent must be a whole number from 1"):
         Flow("wrong", max_workers={"concurrent": 0})
     flow.add_routine(same)
-    with pytest.raises(SettingError, match="there is no mode 'auto'"):
-        flow.execute("same", {"x": 1}, execution_mode="auto")
+    with pytest.raises(SettingError, match="there is no mode 'fastest'"):
+        flow.execute("same", {"x": 1}, execution_mode="fastest")
     assert "same(x) -> output" in flow.describe()
 
 
