@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from routilux import Context, Flow, Routine, batch, collect, keyed, routine
+from routilux import Context, Flow, Routine, all_slots, batch, collect, keyed, routine
 from routilux.errors import DefinitionError, EmissionError, SignatureError
 from routilux.firing import AllSlots, Batch
 
@@ -449,7 +449,9 @@ def test_options_can_be_overridden_for_one_place():
 
 def test_rules_compare_by_value():
     assert batch(3) == Batch(3)
-    assert AllSlots() == AllSlots()
+    assert AllSlots() == AllSlots() != collect()
+    assert len({collect(), collect(), all_slots()}) == 2
+    assert repr(all_slots()) == "AllSlots()"
     assert routine(fires=collect())(lambda xs: xs).handlers[0].rule == collect()
 
 

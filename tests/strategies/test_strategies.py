@@ -355,3 +355,11 @@ def test_a_job_that_takes_too_long_fails(mode):
     assert job.counts["slow"].executions < 10
     with pytest.raises(JobTimeoutError, match="Flow 'long', job .*longer than its timeout of"):
         job.raise_for_status()
+
+
+@pytest.mark.parametrize("kind", [Stop, Continue, Skip])
+def test_strategies_without_settings_are_equal_to_their_like_and_name_themselves(kind):
+    assert kind() == kind()
+    assert len({kind(), kind(), Retry(1)}) == 2
+    assert kind() != Retry(1)
+    assert repr(kind()) == f"{kind.__name__}()"
