@@ -40,6 +40,8 @@ from routilux.machine.plan import Station
 from routilux.parcel import Parcel
 from tests.drivers.host import Collector, station_of
 
+pytestmark = pytest.mark.timeout(180)  # clusters of several processes start and end here, on machines however busy
+
 ENGINES = ["dask", "ray", "processes", "threads"]
 LARGE = 2_000_000
 """Bytes that are worth to be left where they are."""
