@@ -15,6 +15,7 @@ from heapq import heappop, heappush
 from itertools import cycle
 from typing import Any
 
+from routilux.clock import next_of
 from routilux.course import Course
 from routilux.engine import Engine
 from routilux.errors import EntryParamsError
@@ -76,10 +77,10 @@ class _Jobs:
 
     def take(self, timeout: float) -> Ended | None:
         """Notes the end of one job, waiting for it at most so long."""
-        try:
-            number, moment, failure = self.over.get(timeout=timeout) if timeout > 0 else self.over.get_nowait()
-        except queue.Empty:
+        ended = next_of(self.over, timeout)
+        if ended is None:
             return None
+        number, moment, failure = ended
         del self.under_way[number]
         self.ended[number] = moment - self.began
         if failure is not None:
