@@ -29,6 +29,7 @@ from routilux.modes import EngineMode, Mode, SequentialMode
 from routilux.ports import Clock, Steering
 from routilux.recording import Recording
 from routilux.settings import SettingArguments, Settings
+from routilux.signals.cores import usable_cores
 from routilux.tracking.history import History
 from routilux.tracking.tracker import ExecutionTracker
 from routilux.tuning.port import MOST_THREADS, Tuning
@@ -82,7 +83,7 @@ class Launch:
     def tuning(self) -> Tuning:
         """What auto mode has found out."""
         if self._tuning is None:
-            self._tuning = loaded("routilux.tuning.tuning", "PilotedTuning")(_cores())
+            self._tuning = loaded("routilux.tuning.tuning", "PilotedTuning")(usable_cores())
         return self._tuning
 
     def plan(self, entry: str, params: Mapping[str, Any] | None, arguments: SettingArguments) -> Planned:
@@ -94,7 +95,8 @@ class Launch:
                 f"not {params!r}."
             )
         placement = {one: ExecutionMode(mode) for one, mode in settings.placement.items()} if settings.placement else {}
-        mode, recorded = ExecutionMode(settings.execution_mode), settings.recording
+        mode, recorded = settings.execution_mode, settings.recording
+        assert isinstance(mode, ExecutionMode)
         key = entry, frozenset(params), mode, tuple(placement.items()), recorded
         known = self._plans.get(key)
         if known is None or known[0] != self._flow.version:
@@ -294,15 +296,10 @@ def _sized(settings: Settings, launch: Launch) -> Settings:
     if not settings.is_auto:
         return settings
     most, tuning = _most_threads(settings) or MOST_THREADS, launch.tuning
-    return settings.with_threads(tuning.workers if tuning.knows else min(most, 8, _cores() + 4))
+    return settings.with_threads(tuning.workers if tuning.knows else min(most, 8, usable_cores() + 4))
 
 
 def _most_threads(settings: Settings) -> int | None:
     """How many threads a job in auto mode may have, if that is said."""
     given = settings.max_workers
     return given.get(ExecutionMode.CONCURRENT.value) if isinstance(given, Mapping) else given
-
-
-def _cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -6,7 +6,6 @@ trace, so that it is not part of what is recorded. It keeps every record: a reco
 
 from __future__ import annotations
 
-import os
 import pickle
 import platform
 import statistics
@@ -27,6 +26,7 @@ from routilux.guard import guarded, text_of
 from routilux.insight.trace import UNMEASURED, Host, Observed, Trace, attempts_of
 from routilux.machine.plan import Plan, Station
 from routilux.recording import Recording
+from routilux.signals.cores import usable_cores
 from routilux.signals.foreign_load import ForeignLoad
 from routilux.signals.probe import Probe
 
@@ -140,9 +140,8 @@ class Recorder(Recording):
 
 def host() -> Host:
     """This machine and interpreter."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     enabled: Callable[[], bool] = getattr(sys, "_is_gil_enabled", lambda: True)
-    return Host(cores, platform.python_version(), sys.platform, enabled(), sys.getswitchinterval())
+    return Host(usable_cores(), platform.python_version(), sys.platform, enabled(), sys.getswitchinterval())
 
 
 def _completed(

@@ -68,15 +68,21 @@ def test_a_started_job_moves():
     assert ours() == []
 
 
-def test_a_stream_moves_between_two_results():
-    flow = Flow("streams", execution_mode="auto", max_workers=4)
+def passing_on(turning_point):
+    """A flow that passes numbers on, and learns at one of them that threads would pay."""
+    flow = Flow("passing", execution_mode="auto", max_workers=4)
 
     def step(x):
-        if x == 20:
+        if x == turning_point:
             flow.tuning.learn(WAITING)
         return x
 
     flow.chain(flow.add_routine(numbers, "numbers"), flow.add_routine(step, "step"))
+    return flow
+
+
+def test_a_stream_moves_between_two_results():
+    flow = passing_on(20)
     with flow.stream("numbers", {"n": 300}) as stream:
         assert sorted(stream) == list(range(300))
     assert flow.tuning.workers > 1
@@ -84,14 +90,7 @@ def test_a_stream_moves_between_two_results():
 
 
 def test_a_stream_that_is_left_after_its_job_has_moved_leaves_nothing():
-    flow = Flow("left", execution_mode="auto", max_workers=4)
-
-    def step(x):
-        if x == 1:
-            flow.tuning.learn(WAITING)
-        return x
-
-    flow.chain(flow.add_routine(numbers, "numbers"), flow.add_routine(step, "step"))
+    flow = passing_on(1)
     stream = flow.stream("numbers", {"n": 10**9})
     for value in stream:
         if value > 20:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-import os
 import queue
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import cycle
@@ -35,6 +33,7 @@ from routilux.machine.plan import Plan
 from routilux.modes import Mode
 from routilux.rates import rate_of
 from routilux.settings import SettingArguments
+from routilux.signals.cores import usable_cores
 from routilux.signals.footprint import allocations, footprint
 from routilux.signals.foreign_load import PROC, Reading, cores_between, read
 from routilux.tracking.tracker import ExecutionTracker
@@ -248,7 +247,7 @@ def layout_of(flow: FlowDefinition, plan: Plan, engine: Engine) -> Layout:
         mode=plan.mode,
         modes={station.routine_id: station.mode for station in plan.stations},
         workers=workers,
-        cores=_cores(),
+        cores=usable_cores(),
         gil=getattr(sys, "_is_gil_enabled", lambda: True)(),
         limits={name: _shared(name, limit) for name, limit in {**flow.limits, **plan.rates}.items()},
         needs={routine_id: needs for routine_id, (_, needs) in plan.limits.items()},
@@ -274,10 +273,3 @@ def _failure(course: Course) -> str | None:
         return None
     end = machine.cause_of_end
     return str(machine.status) if end is None else f"{type(end).__name__}: {text_of(end)}"
-
-
-def _cores() -> int:
-    """The processors that this process may use."""
-    with suppress(AttributeError):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
