@@ -55,7 +55,7 @@ class Course:
     """One job under way. Only the thread whose turn it is touches the machine; anyone may look."""
 
     def __init__(
-        self, machine: Machine, permits: Permits, origin: Origin, readers: Sequence[Reader], started_at: int
+        self, machine: Machine, permits: Permits, origin: Origin, readers: list[Reader], started_at: int
     ) -> None:
         self.machine = machine
         self.permits = permits
@@ -73,7 +73,7 @@ class Course:
         self.thread: int | None = None
         """The thread that runs a sequential job."""
         self.when_finished: list[Callable[[Course], None]] = []
-        self._readers = readers
+        self.readers = readers
         self._reading = threading.Lock()
 
     @property
@@ -88,7 +88,7 @@ class Course:
         with self._reading:
             records, unusual = taken_out(ledger.records), taken_out(ledger.unusual)
             if records:
-                for reader in self._readers:
+                for reader in self.readers:
                     reader(records, unusual)
 
     def finish(self, moment: int, unclosed: Iterable[tuple[tuple[str, int, int], Exception]]) -> None:

@@ -9,12 +9,12 @@ neither history nor tracker keeps one alive.
 from __future__ import annotations
 
 import enum
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.guard import text_of
+from routilux.loading import loaded
 from routilux.parcel import opened
 
 
@@ -111,10 +111,9 @@ class Failure:
     @property
     def traceback(self) -> str:
         """The traceback as text, with the source lines that can be found now."""
-        summary = traceback.StackSummary.from_list(
-            [traceback.FrameSummary(name, line, function) for name, line, function in self.frames]
-        )
-        return "".join(["Traceback (most recent call last):\n", *summary.format(), self.message, "\n"])
+        levels = [(name, line, function, None) for name, line, function in self.frames]
+        lines: list[str] = loaded("traceback", "format_list")(levels)
+        return "".join(["Traceback (most recent call last):\n", *lines, self.message, "\n"])
 
     def __str__(self) -> str:
         where = f" at {self.frames[-1][0]}:{self.frames[-1][1]}" if self.frames else ""

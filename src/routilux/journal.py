@@ -38,13 +38,16 @@ class Entry(NamedTuple):
         logger.log(level, "Flow %r, job %s: " + message, self.flow_id, self.job_id, *arguments, extra=extra)
 
 
-def job_started(origin: Origin) -> None:
-    """A job begins."""
+def follow(course: Course) -> None:
+    """Logs what becomes of a job, from now on, when it begins."""
+    origin = course.origin
     if logger.isEnabledFor(logging.DEBUG):
         Entry(flow_id=origin.flow_id, job_id=origin.job_id, status="running").write(logging.DEBUG, "started.")
+        course.readers.append(_failures(origin))
+    course.when_finished.append(_ended)
 
 
-def job_ended(course: Course) -> None:
+def _ended(course: Course) -> None:
     """A job is over: how, and what it left waiting."""
     origin, machine = course.origin, course.machine
     if logger.isEnabledFor(logging.INFO) and course.ended_at is not None:
@@ -65,10 +68,8 @@ def job_ended(course: Course) -> None:
             entry.write(logging.WARNING, "%s.", text)
 
 
-def reader_of(origin: Origin) -> Reader | None:
-    """What logs the attempts of a job that fail, if anybody wants to know."""
-    if not logger.isEnabledFor(logging.DEBUG):
-        return None
+def _failures(origin: Origin) -> Reader:
+    """What logs the attempts of a job that fail."""
 
     def read(_records: Sequence[Record], unusual: Sequence[Record]) -> None:
         for _, number, routine_id, attempt, status, _, _, begun, ended, _, failure in unusual:

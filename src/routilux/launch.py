@@ -19,7 +19,6 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import Freed, Origin, Started
 from routilux.flow import FlowDefinition
 from routilux.job import Job
-from routilux.journal import job_ended, job_started, reader_of
 from routilux.limits import UNLIMITED, Limits
 from routilux.loading import loaded
 from routilux.machine.compile import compile_plan
@@ -149,13 +148,13 @@ class Launch:
         history = History(*bounds, self._clock.now, origin.epoch_offset_ns)
         tracker = self._tracker()
         own = None if tracker is None else tracker.absorb, None if recorder is None else recorder.absorb
-        readers: list[Reader] = [read for read in (history.absorb, *own, reader_of(origin)) if read is not None]
-        job_started(origin)
+        readers: list[Reader] = [read for read in (history.absorb, *own) if read is not None]
         course = Course(machine, permits, origin, readers, moment)
         course.workers = workers
         if tracker is not None:
             tracker.job_started(origin, moment, workers)
         course.when_finished.append(partial(self._finished, tracker))
+        loaded("routilux.journal", "follow")(course)
         return course, Started(moment, messages), history
 
     def new_job(self, course: Course, steering: Steering, history: History, recorder: Recording | None = None) -> Job:
@@ -259,7 +258,6 @@ class Launch:
 
     def _finished(self, tracker: ExecutionTracker | None, course: Course) -> None:
         self.under_way.pop(course.origin.job_id, None)
-        job_ended(course)
         if tracker is not None and course.ended_at is not None:
             origin, status = course.origin, course.machine.status
             tracker.job_finished(origin, status, course.started_at, course.ended_at, course.workers)

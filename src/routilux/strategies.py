@@ -12,13 +12,20 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from routilux.errors import SettingError
 from routilux.guard import guarded
 
-Seconds: TypeAlias = float | timedelta
+
+class Duration(Protocol):
+    """What says itself how long it is, as a timedelta does."""
+
+    def total_seconds(self) -> float:
+        """The seconds in it."""
+
+
+Seconds: TypeAlias = float | Duration
 """A duration: a number of seconds, or a timedelta."""
 
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
@@ -223,7 +230,7 @@ NO_MORE = 1 << 62
 
 def seconds_of(name: str, value: object, *, least: float = 0.0) -> float:
     """A duration as seconds; raises `SettingError`, naming the setting, for what is none."""
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
+    seconds = value.total_seconds() if hasattr(value, "total_seconds") else value
     if not _is_number(seconds) or not isinstance(seconds, (int, float)) or seconds < least:
         raise SettingError(f"{name} must be a finite number of seconds (or a timedelta) from {least:g}, not {value!r}.")
     return float(seconds)
