@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeAlias
 
+from routilux.decision import Decision
 from routilux.guard import text_of
 from routilux.loading import loaded
 from routilux.parcel import opened
@@ -203,6 +204,8 @@ class Settled(NamedTuple):
     """How often a generator was asked for a value, the last time in vain unless there is `more`."""
     stopped: bool = False
     """Whether it was ended, or never begun, because nobody wanted its outcome any more."""
+    decision: Decision | None = None
+    """What its error strategy says of the error, where it was asked already."""
     measured: Measured | None = None
     """What was measured of it, where its job is recorded."""
 
@@ -213,6 +216,8 @@ class Rang(NamedTuple):
     moment: int
     later: Mapping[int, int] | None = None
     """By activation: when its timeout is over, where its attempt waited for its worker and so began later."""
+    over: Sequence[tuple[int, int]] | None = None
+    """Activations and attempts whose timeouts are over, where that is told and not left to the machine's timers."""
 
 
 class Paused(NamedTuple):

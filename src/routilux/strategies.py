@@ -6,7 +6,6 @@ failure, and so one strategy object serves any number of jobs at once.
 
 from __future__ import annotations
 
-import enum
 import math
 import zlib
 from abc import ABC, abstractmethod
@@ -14,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias
 
+from routilux.decision import Decision, TryAgain, Verdict
 from routilux.errors import SettingError
 from routilux.guard import guarded
 
@@ -30,28 +30,6 @@ Seconds: TypeAlias = float | Duration
 
 RetryOn: TypeAlias = type[Exception] | tuple[type[Exception], ...] | Callable[[Exception], bool]
 """Which exceptions are tried again: types, or a predicate of the exception."""
-
-
-class Verdict(enum.Enum):
-    """What becomes of an activation that failed for good."""
-
-    STOP = enum.auto()
-    CONTINUE = enum.auto()
-    SKIP = enum.auto()
-
-
-@dataclass(frozen=True, slots=True)
-class TryAgain:
-    """The decision to make another attempt after `delay_ns` nanoseconds."""
-
-    delay_ns: int
-
-    def __post_init__(self) -> None:
-        if type(self.delay_ns) is not int:
-            raise SettingError(f"delay_ns must be a whole number of nanoseconds, not {self.delay_ns!r}.")
-
-
-Decision: TypeAlias = Verdict | TryAgain
 
 
 class ErrorStrategy(ABC):

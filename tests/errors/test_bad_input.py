@@ -499,7 +499,7 @@ def test_a_strategy_that_gives_no_answer_stops_the_job(answer):
 
 
 def test_a_delay_is_a_whole_number_of_nanoseconds():
-    from routilux.strategies import TryAgain
+    from routilux.decision import TryAgain
 
     with pytest.raises(SettingError, match="whole number of nanoseconds, not 1.5"):
         TryAgain(1.5)

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from routilux import Context, Continue, Flow, Retry, Skip, Stop, collect, routine
+from routilux.decision import TryAgain, Verdict
 from routilux.errors import HandlerTimeoutError, JobTimeoutError, UnreachableRoutineWarning
-from routilux.strategies import TryAgain, Verdict
 from routilux.testing import ManualClock
 from tests.leftovers import ours
 

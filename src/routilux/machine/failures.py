@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from routilux.decision import Decision, TryAgain
 from routilux.errors import WorkerLostError
 from routilux.facts import Failure, FailureKind
 from routilux.machine.plan import Station
-from routilux.strategies import Decision, ErrorStrategy, TryAgain, decision_on
+from routilux.strategies import ErrorStrategy, decision_on
 
 
 class Failures:

@@ -17,10 +17,11 @@ the job is quiescent, and what could only be handed over at the end is, before t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import CoroutineType, GeneratorType
 from typing import Any
 
+from routilux.decision import Decision, TryAgain, Verdict
 from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin
@@ -45,7 +46,7 @@ from routilux.machine.timers import Alarm, Timers
 from routilux.permits import Permits
 from routilux.settings import Settings
 from routilux.slots import ERROR, OUTPUT
-from routilux.strategies import TryAgain, Verdict, seconds_of
+from routilux.strategies import seconds_of
 
 COMPLETED, YIELDED = ActivationStatus.COMPLETED, ActivationStatus.YIELDED
 PLAINLY, PARTLY = COMPLETED.value, YIELDED.value
@@ -246,13 +247,14 @@ class Machine:
         ended: int,
         worker: int = 0,
         frames: tuple[Frame, ...] = (),
+        decision: Decision | None = None,
     ) -> None:
-        """An attempt raised, took too long, could not be given its input, or was lost: its strategy decides."""
+        """An attempt raised, took too long, could not be given its input, or was lost: its strategy decides, or has."""
         number, station, arguments, cause, _, attempt, place = activation
         if isinstance(error, StopIteration):
             error = stop_iteration(self.plan.flow_id, station, error)
         failure = failure_of(activation, error, frames)
-        decision = self._failures.decide(failure, station)
+        decision = decision or self._failures.decide(failure, station)
         if isinstance(decision, TryAgain):
             self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
             without_traceback(error)
@@ -281,8 +283,20 @@ class Machine:
         if self.end is None:
             self._conclude(activation, ended)
 
-    def ring(self, moment: int, later: Mapping[int, int] | None = None) -> None:
-        """The moment came that `timers.next_due` named; `later` are the timeouts that are put off, by activation."""
+    def ring(
+        self,
+        moment: int,
+        later: Mapping[int, int] | None = None,
+        over: Sequence[tuple[int, int]] | None = None,
+    ) -> None:
+        """The moment came that `timers.next_due` named; `later` are the timeouts that are put off, by activation.
+
+        Where it is told which timeouts are `over`, by activation and attempt, it is these and no others.
+        """
+        for number, attempt in over or ():
+            running = self.running.get(number)
+            if running is not None and running[5] == attempt:
+                self._time_out(running, moment)
         for alarm, subject in self.timers.due(moment):
             if not self._is_live(alarm, subject):
                 continue
@@ -296,19 +310,16 @@ class Machine:
             elif alarm is Alarm.TIMEOUT and later and subject[0] in later:
                 self.timers.set(later[subject[0]], alarm, subject)
             elif alarm is Alarm.TIMEOUT:
-                del self.running[subject[0]]
-                self.given_up.append(subject)
-                error, began = handler_timeout(self.plan.flow_id, subject[1]), moment - subject[1].timeout_ns
-                if self.end is None:
-                    self.failed(subject, error, began, moment)
-                else:
-                    self.ledger.discard(subject, error, began, moment, 0)
-                    self.admission.leave(subject)
-                    self.done = not self.running
+                if over is None:
+                    self._time_out(subject, moment)
             else:
                 seconds = seconds_of("timeout", self.settings.timeout)
                 self.given_up += self.running.values()
                 self._stop(JobStatus.FAILED, job_timeout(self.plan.flow_id, self.ledger.origin.job_id, seconds))
+
+    def timed_out(self, moment: int) -> list[tuple[int, int]]:
+        """The running activations and attempts whose timeouts are over at a moment."""
+        return [(one[0], one[5]) for one in self.timers.timeouts(moment) if self._is_live(Alarm.TIMEOUT, one)]
 
     def answered(self, number: int, attempt: int) -> Activation | None:
         """The running activation that an outcome is for; `None` if its attempt is over already."""
@@ -326,6 +337,18 @@ class Machine:
             where = f"Flow {self.plan.flow_id!r}, job {self.ledger.origin.job_id}"
             self.given_up += self.running.values()
             self._stop(JobStatus.CANCELLED, JobCancelledError(f"{where} was cancelled: {reason}."))
+
+    def _time_out(self, activation: Activation, moment: int) -> None:
+        del self.running[activation[0]]
+        self.given_up.append(activation)
+        error = handler_timeout(self.plan.flow_id, activation[1])
+        began = moment - (activation[1].timeout_ns or 0)
+        if self.end is None:
+            self.failed(activation, error, began, moment)
+        else:
+            self.ledger.discard(activation, error, began, moment, 0)
+            self.admission.leave(activation)
+            self.done = not self.running
 
     def _returned(self, activation: Activation, value: Any, began: int, ended: int, worker: int) -> None:
         """As `settled`, where more follows than one plain activation."""

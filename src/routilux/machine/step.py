@@ -18,7 +18,7 @@ def apply(machine: Machine, fact: Fact) -> None:
         case Taken():
             machine.take(fact.moment, None if fact.mode is None else ExecutionMode(fact.mode))
         case Rang():
-            machine.ring(fact.moment, fact.later)
+            machine.ring(fact.moment, fact.later, fact.over)
         case Started():
             machine.start(fact.messages, fact.moment)
         case Paused():
@@ -49,7 +49,7 @@ def settle(machine: Machine, fact: Settled) -> None:
         value = fact.emissions[0][1] if fact.emissions else None
         machine.settled(activation, value, fact.began, fact.ended, fact.worker)
     elif fact.error is not None:
-        machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker, fact.frames)
+        machine.failed(activation, fact.error, fact.began, fact.ended, fact.worker, fact.frames, fact.decision)
     else:
         machine.emitted(
             activation, fact.emissions, fact.began, fact.ended, fact.worker, more=fact.more, asked=fact.asked

@@ -88,7 +88,7 @@ class ScriptedRun(Steering):
         if due is None or self._machine.done:
             return False
         self._ticks = max(self._ticks, due)
-        self.post(Rang(self._ticks))
+        self.post(Rang(self._ticks, over=self._machine.timed_out(self._ticks)))
         return True
 
     def step(self) -> bool:
