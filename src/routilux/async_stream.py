@@ -48,7 +48,7 @@ class AsyncStream(AsyncIterator[Any]):
         if self._first is not None:
             first, self._first = self._first, None
             self._unread = self._course.unread = loaded("routilux.awaited", "LoopFlag")()
-            self._mode.post(first)
+            self._mode.begin(first)
         left = self._course.machine.delivery.left
         if not left:
             self._mode.make_room()

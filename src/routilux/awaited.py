@@ -91,7 +91,7 @@ async def run(mode: EngineMode, first: Started) -> None:
     """Runs a job to its end; if the task that awaits it is cancelled, so is the job, and its handlers."""
     over = LoopFlag()
     mode.course.when_finished.append(lambda _: over.set())
-    mode.post(first)
+    mode.begin(first)
     try:
         await over.wait()
     except asyncio.CancelledError:

@@ -80,7 +80,7 @@ class Engine(LocalHost):
     ) -> Following:
         if self._turn.acquire(False):
             return self._go_on(driver, seat, activation, value, began, ended, worker)
-        self.inbox.append((seat, _settled(activation, value, began, ended, worker), driver))
+        self.inbox.append((seat, settled_by(activation, value, began, ended, worker), driver))
         return self._drain(driver)
 
     def keep(self, wake: Callable[[], None]) -> bool:
@@ -137,7 +137,7 @@ class Engine(LocalHost):
                 follow = machine.settled if activation[1].plain else machine.yielded
                 follow(activation, value, began, ended, worker)
             else:
-                apply(machine, _settled(activation, value, began, ended, worker))
+                apply(machine, settled_by(activation, value, began, ended, worker))
             if (
                 (machine.ready or machine.suspended)
                 and not self.inbox
@@ -212,10 +212,14 @@ class Engine(LocalHost):
             if isinstance(fact, Rang):
                 seat.alarm = None
                 fact = self._jobs.put_off(seat, fact)
-            apply(seat.course.machine, fact)
-            if seat.course.machine.given_up or seat.course.machine.unwanted:
-                self._jobs.stop(seat)
+            self._heed(seat, fact)
         return changed
+
+    def _heed(self, seat: Seat, fact: Fact) -> None:
+        """Steps a machine by what happened to its job."""
+        apply(seat.course.machine, fact)
+        if seat.course.machine.given_up or seat.course.machine.unwanted:
+            self._jobs.stop(seat)
 
     def _look_after(self, seat: Seat, finished: list[Seat]) -> None:
         """What else follows for a job: its end, its next alarm, its stream's reader."""
@@ -244,7 +248,7 @@ class Engine(LocalHost):
         self.alarms.finished(seat)
 
 
-def _settled(activation: Activation, value: Any, began: int, ended: int, worker: int) -> Settled:
+def settled_by(activation: Activation, value: Any, began: int, ended: int, worker: int) -> Settled:
     """The fact that a handler returned `value`, or that a generator gave it."""
     emissions = () if value is None else ((OUTPUT, value),)
     more = activation[1].is_generator

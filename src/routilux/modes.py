@@ -33,6 +33,10 @@ class Mode(Steering):
         self._clock = clock
 
     @abstractmethod
+    def begin(self, first: Started) -> None:
+        """The job has begun; in sequence nothing of it runs until somebody runs it."""
+
+    @abstractmethod
     def execute(self, first: Started) -> None:
         """Runs the job and returns when it is over; Ctrl-C cancels it and is raised again."""
 
@@ -86,12 +90,15 @@ class SequentialMode(Mode):
         self._thread: threading.Thread | None = None
         """That of a started job; a thread that has told the end is as good as over."""
 
-    def execute(self, first: Started) -> None:
+    def begin(self, first: Started) -> None:
         apply(self.course.machine, first)
+
+    def execute(self, first: Started) -> None:
+        self.begin(first)
         self._run()
 
     def start(self, first: Started) -> None:
-        apply(self.course.machine, first)
+        self.begin(first)
         self._thread = threading.Thread(target=self._run, name=f"routilux-{self.course.origin.flow_id}")
         self._thread.start()
 
@@ -99,7 +106,7 @@ class SequentialMode(Mode):
         self.execute(first)
 
     def start_stream(self, first: Started) -> None:
-        apply(self.course.machine, first)
+        self.begin(first)
 
     def advance_stream(self) -> None:
         self._run()
@@ -139,20 +146,32 @@ class SequentialMode(Mode):
 class EngineMode(Mode):
     """On the workers of an engine: that of the flow's `with` block, or one of its own."""
 
-    def __init__(self, course: Course, invoker: Invoker, clock: Clock, engine: Engine, *, own_engine: bool) -> None:
+    def __init__(
+        self,
+        course: Course,
+        invoker: Invoker,
+        clock: Clock,
+        engine: Engine,
+        *,
+        own_engine: bool,
+        seat: Seat | None = None,
+    ) -> None:
         super().__init__(course, clock)
         self._engine = engine
         self._own_engine = own_engine
         self._closer: Attendant | None = None
         """What ends the engine's threads after the job without being told."""
-        self._seat = Seat(course, invoker, copy_context())
+        self._seat = seat or Seat(course, invoker, copy_context())
         self._unread = threading.Event()
 
     def workers(self, mode: ExecutionMode) -> int:
         return self._engine.crew.workers(mode)
 
-    def execute(self, first: Started) -> None:
+    def begin(self, first: Started) -> None:
         self._engine.post(self._seat, first)
+
+    def execute(self, first: Started) -> None:
+        self.begin(first)
         self.see_through()
 
     def see_through(self) -> None:
@@ -168,14 +187,14 @@ class EngineMode(Mode):
 
     def start(self, first: Started) -> None:
         self._close_later(keep_program=True)
-        self._engine.post(self._seat, first)
+        self.begin(first)
 
     def run_beside(self, first: Started) -> None:
-        self._engine.post(self._seat, first)
+        self.begin(first)
 
     def start_stream(self, first: Started) -> None:
         self.course.unread = self._unread
-        self._engine.post(self._seat, first)
+        self.begin(first)
 
     def advance_stream(self) -> None:
         unread, finished, left = self._unread, self.course.finished, self.course.machine.delivery.left

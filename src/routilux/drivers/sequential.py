@@ -12,7 +12,7 @@ from types import CoroutineType, GeneratorType
 
 from routilux.course import BATCH, Course
 from routilux.drivers.invoke import Invoker
-from routilux.facts import Fact, Settled
+from routilux.facts import Fact, Rang, Settled
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import PLAINLY
 from routilux.machine.step import apply
@@ -40,6 +40,10 @@ class SequentialDriver:
         self._inbox.put(fact)
         self._posted.append(None)
 
+    def heed(self, fact: Fact) -> None:
+        """Steps the machine by what happened."""
+        apply(self._machine, fact)
+
     def take_posted(self) -> list[Fact]:
         """What the job was told and has not heeded, for whoever goes on with it."""
         told = []
@@ -55,10 +59,10 @@ class SequentialDriver:
             self._burst()
             self._posted.clear()
             while not inbox.empty():
-                apply(machine, inbox.get())
+                self.heed(inbox.get())
             due = machine.timers.next_due
             if due is not None and due <= clock.now():
-                machine.ring(clock.now())
+                self.heed(Rang(clock.now()))
             activation = machine.take(clock.now())
             if activation is not None:
                 self._perform(activation)
@@ -68,7 +72,7 @@ class SequentialDriver:
                 self._course.read()
                 fact = clock.wait(inbox, machine.timers.next_due, idle=not machine.paused)
                 if fact is not None:
-                    apply(machine, fact)
+                    self.heed(fact)
             if len(machine.ledger.records) >= BATCH:
                 self._course.read()
 
