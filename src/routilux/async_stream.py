@@ -52,7 +52,7 @@ class AsyncStream(AsyncIterator[Any]):
         left = self._course.machine.delivery.left
         if not left:
             self._mode.make_room()
-        while not left and self._course.ended_at is None:
+        while not left and not self._course.finished.is_set():
             await self._unread.wait()
         if not left:
             self._over = True

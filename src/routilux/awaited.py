@@ -78,7 +78,7 @@ async def finished(course: Course, timeout: float | None = None) -> bool:
     """Waits until a job is over, at most `timeout` seconds; says whether it is."""
     flag = LoopFlag()
     course.when_finished.append(lambda _: flag.set())
-    if course.ended_at is None:
+    if not course.finished.is_set():
         try:
             async with asyncio.timeout(timeout):
                 await flag.wait()

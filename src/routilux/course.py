@@ -73,12 +73,17 @@ class Course:
         self.thread: int | None = None
         """The thread that runs a sequential job."""
         self.when_finished: list[Callable[[Course], None]] = []
+        """Also called when it is let go, with `ended_at` still unset."""
+        self.let_go_by: BaseException | None = None
+        """Why a stored job does not go on here, though it is not over."""
         self.readers = readers
         self._reading = threading.Lock()
 
     @property
     def status(self) -> JobStatus:
         """Where the job stands; it is over only when `finished` is set."""
+        if self.let_go_by is not None:
+            return JobStatus.PENDING
         status = self.machine.status
         return JobStatus.RUNNING if status.terminal and self.ended_at is None else status
 
@@ -101,6 +106,14 @@ class Course:
             ledger.errors.append(Failure(routine_id, number, attempt, FailureKind.ERROR, error, frames_of(error)))
             ledger.error_count += 1
         self.ended_at = moment
+        self._tell()
+
+    def let_go(self, error: BaseException) -> None:
+        """The job does not go on here; it stays in its store, to be recovered, and everybody who waits is told."""
+        self.let_go_by = error
+        self._tell()
+
+    def _tell(self) -> None:
         self.permits.give_all_back()
         self.read()
         for told in self.when_finished:

@@ -42,8 +42,12 @@ class Engine(LocalHost):
         self.inbox: deque[News] = deque()
         self._turn = threading.Lock()
         self._wake: Callable[[], None] = lambda: None
-        self._jobs = Rotation(crew, clock, self.inbox.append)
+        self._jobs = self.new_rotation()
         self.alarms = new_alarms(self)
+
+    def new_rotation(self) -> Rotation:
+        """What gives each job its turn."""
+        return Rotation(self.crew, self._clock, self.inbox.append)
 
     def post(self, seat: Seat, fact: Fact) -> None:
         """Tells a job something, from any thread."""

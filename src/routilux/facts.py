@@ -239,10 +239,33 @@ class Cancelled(NamedTuple):
     reason: str
 
 
+class Begun(NamedTuple):
+    """The handler of an attempt is about to run: of a stored job, where that must be known if its process dies."""
+
+    activation_id: int
+    attempt: int
+    moment: int
+
+
+class Opened(NamedTuple):
+    """A process takes a stored job upon itself: the one that it was submitted to, or another after a crash."""
+
+    moment: int
+    epoch_offset_ns: int
+    """What to add to this moment, and to those after it, to get nanoseconds since the epoch."""
+    fired: int
+    """How many activations had fired; any of them may have run when the process before died."""
+    structure: bytes
+    """What the flow consists of."""
+
+
 class Freed(NamedTuple):
     """A limit that the job waits for was given back, by another job or another routine."""
 
     moment: int
 
+
+StoredFact: TypeAlias = Started | Begun | Settled | Rang | Paused | Resumed | Cancelled | Opened
+"""What is kept of a job in a store; `Begun` and `Opened` change no machine."""
 
 Fact: TypeAlias = Started | Taken | Settled | Rang | Paused | Resumed | Cancelled | Freed

@@ -139,6 +139,8 @@ class Job:
 
     def raise_for_status(self) -> Job:
         """Raises what failed the job, as the handler raised it, or that it was cancelled; gives the job otherwise."""
+        if self._course.let_go_by is not None:
+            raise self._course.let_go_by
         if not self.status.terminal:
             raise UnfinishedJobError(f"Job {self.job_id} of flow {self.flow_id!r} is {self.status}. Call wait() first.")
         if self.status is not JobStatus.COMPLETED and self._course.machine.cause_of_end is not None:

@@ -50,7 +50,11 @@ def follow(course: Course) -> None:
 def _ended(course: Course) -> None:
     """A job is over: how, and what it left waiting."""
     origin, machine = course.origin, course.machine
-    if logger.isEnabledFor(logging.INFO) and course.ended_at is not None:
+    if course.ended_at is None:
+        entry = Entry(flow_id=origin.flow_id, job_id=origin.job_id, error=repr(course.let_go_by))
+        entry.write(logging.WARNING, "let go, and kept in its store to be recovered: %s.", entry.error)
+        return
+    if logger.isEnabledFor(logging.INFO):
         errors = machine.ledger.errors
         entry = Entry(
             flow_id=origin.flow_id,

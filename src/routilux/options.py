@@ -13,6 +13,11 @@ from routilux.strategies import ErrorStrategy, Retry, RetryOn, Seconds, seconds_
 from routilux.suggestions import nearest
 
 
+AT_LEAST_ONCE = "at_least_once"
+AT_MOST_ONCE = "at_most_once"
+DELIVERIES = (AT_LEAST_ONCE, AT_MOST_ONCE)
+
+
 class OptionArguments(TypedDict, total=False):
     """The options of a routine, as keyword arguments; their meaning is in `Options`."""
 
@@ -31,6 +36,7 @@ class OptionArguments(TypedDict, total=False):
     limits: str | Sequence[str]
     rate_limit: str | None
     crash_retries: int
+    delivery: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +68,8 @@ class Options:
     """How often activations of the routine may begin, over all jobs of the flow: "10/s", "100/min", "5000/h"."""
     crash_retries: int = 3
     """How often an activation runs again whose worker died, beside and before all `retries`."""
+    delivery: str = AT_LEAST_ONCE
+    """"at_most_once": an attempt that a crash may have broken off is not made again, so `crash_retries` means nothing."""
 
     def __post_init__(self) -> None:
         if self.error_strategy is not None and not isinstance(self.error_strategy, ErrorStrategy):
@@ -89,6 +97,8 @@ class Options:
             rate_of("rate_limit", self.rate_limit)
         if type(self.crash_retries) is not int or self.crash_retries < 0:
             raise SettingError(f"crash_retries must be a whole number from 0, not {self.crash_retries!r}.")
+        if self.delivery not in DELIVERIES:
+            raise SettingError(f"delivery must be one of {', '.join(map(repr, DELIVERIES))}, not {self.delivery!r}.")
         if self.retries is not None:
             self._retry()
 
@@ -110,6 +120,11 @@ class Options:
     def strategy(self) -> ErrorStrategy | None:
         """The routine's own error strategy, with `retries` worked in."""
         return self.error_strategy if self.retries is None else self._retry()
+
+    @property
+    def reruns(self) -> int:
+        """How often an activation may run again after a crash."""
+        return 0 if self.delivery == AT_MOST_ONCE else self.crash_retries
 
     @property
     def timeout_ns(self) -> int | None:

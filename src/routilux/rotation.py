@@ -74,8 +74,17 @@ class Rotation:
                     keep.claim()
                     kept = seat, activation
                 else:
-                    self._begin(driver, seat, activation)
+                    self.begin(driver, seat, activation)
         return kept
+
+    def begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
+        """Has a driver run an attempt."""
+        skip = seat.course.machine.fan_outs.yields_of(activation[0]) if activation[1].is_generator else 0
+        try:
+            driver.start(seat, activation, skip)
+        except RuntimeError as error:  # there is not one worker, and none can be had
+            moment = self._clock.now()
+            self._tell((seat, Settled(activation[0], activation[5], moment, moment, -1, (), error), None))
 
     def put_off(self, seat: Seat, rang: Rang) -> Rang:
         """A timeout counts from when its attempt begins, which may be later than a driver was given it."""
@@ -104,11 +113,3 @@ class Rotation:
                 continue
             if driver.stop(seat, activation) in (Stopping.NEVER_STARTED, Stopping.STOPPED):
                 self._tell((seat, Settled(activation[0], activation[5], moment, moment, -1, stopped=True), None))
-
-    def _begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
-        skip = seat.course.machine.fan_outs.yields_of(activation[0]) if activation[1].is_generator else 0
-        try:
-            driver.start(seat, activation, skip)
-        except RuntimeError as error:  # there is not one worker, and none can be had
-            moment = self._clock.now()
-            self._tell((seat, Settled(activation[0], activation[5], moment, moment, -1, (), error), None))

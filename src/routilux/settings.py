@@ -12,6 +12,11 @@ from routilux.strategies import ErrorStrategy, Seconds, Stop, seconds_of
 from routilux.suggestions import nearest
 
 
+PROCESS = "process"
+POWER = "power"
+DURABILITIES = (PROCESS, POWER)
+
+
 class SettingArguments(TypedDict, total=False):
     """The settings as keyword arguments; their meaning is in `Settings`."""
 
@@ -30,6 +35,9 @@ class SettingArguments(TypedDict, total=False):
     history_ttl_seconds: float | None
     recording: bool
     placement: Mapping[str, ExecutionMode | str]
+    store: Any
+    durability: str
+    max_payload: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +77,12 @@ class Settings:
     """Whether the job keeps, in memory, a trace of every attempt, for `job.trace` and `job.explain()`."""
     placement: Mapping[str, ExecutionMode | str] = field(default_factory=dict)
     """By routine id: the mode it runs in, whatever the routine itself says."""
+    store: Any = None
+    """Where jobs are kept so that they survive their process: a path, or an open store; `None`: nowhere."""
+    durability: str = POWER
+    """What a stored job survives: "process", the death of its process; "power", the loss of power as well."""
+    max_payload: int = 64 * 2**20
+    """Bytes that one stored fact may have."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "execution_mode", mode_named(self.execution_mode))
@@ -92,6 +106,11 @@ class Settings:
         for name in ("strict", "insecure_cluster", "recording"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingError(f"{name} must be True or False, not {getattr(self, name)!r}.")
+        if self.durability not in DURABILITIES:
+            raise SettingError(
+                f"durability must be one of {', '.join(map(repr, DURABILITIES))}, not {self.durability!r}."
+            )
+        _check_count("max_payload", self.max_payload, 1)
         if self.cluster is not None and self.executor is not None:
             raise SettingError("cluster and executor both say where distributed mode runs: give one of them.")
 

@@ -12,7 +12,7 @@ from types import CoroutineType, GeneratorType
 
 from routilux.course import BATCH, Course
 from routilux.drivers.invoke import Invoker
-from routilux.facts import Fact, Rang, Settled
+from routilux.facts import Fact, Settled
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import PLAINLY
 from routilux.machine.step import apply
@@ -44,6 +44,10 @@ class SequentialDriver:
         """Steps the machine by what happened."""
         apply(self._machine, fact)
 
+    def ring(self, moment: int) -> None:
+        """The moment has come for which the machine wanted to be woken."""
+        self._machine.ring(moment)
+
     def take_posted(self) -> list[Fact]:
         """What the job was told and has not heeded, for whoever goes on with it."""
         told = []
@@ -62,7 +66,7 @@ class SequentialDriver:
                 self.heed(inbox.get())
             due = machine.timers.next_due
             if due is not None and due <= clock.now():
-                self.heed(Rang(clock.now()))
+                self.ring(clock.now())
             activation = machine.take(clock.now())
             if activation is not None:
                 self._perform(activation)

@@ -181,7 +181,7 @@ class _Shape(NamedTuple):
             limit=1 if keeps_state else options.max_concurrency,
             needs=(*options.limits, *rate),
             keeps_state=keeps_state,
-            crash_retries=options.crash_retries,
+            crash_retries=options.reruns,
             mode=mode,
             at_home=mode is self.mode,
             on_cycle=member.id in self.cycles,

@@ -25,16 +25,20 @@ class Failures:
         Attempts whose workers died are counted apart from those that failed: the routine's `crash_retries` come
         before any strategy is asked, which then has no retries left.
         """
-        number, error = failure.activation_id, failure.error
-        again = failure.kind is not FailureKind.INPUT
-        if isinstance(error, WorkerLostError):
+        number = failure.activation_id
+        if isinstance(failure.error, WorkerLostError):
             crashes = self._crashes[number] = self._crashes.get(number, 0) + 1
             if crashes <= station.crash_retries:
                 return TryAgain(0)
-            again = False
+        return self.advice(failure, station)
+
+    def advice(self, failure: Failure, station: Station) -> Decision:
+        """What the strategy says; asking for it changes nothing."""
+        number = failure.activation_id
         attempt = failure.attempt - self._crashes.get(number, 0)
+        again = failure.kind not in (FailureKind.INPUT, FailureKind.LOST)
         seed = f"{self._job_id}/{number}"
-        return decision_on(error, attempt, seed, station.strategy, self._flow_strategy, again=again)
+        return decision_on(failure.error, attempt, seed, station.strategy, self._flow_strategy, again=again)
 
     def forget(self, number: int) -> None:
         """An activation has ended for good."""

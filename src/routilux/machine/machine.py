@@ -22,9 +22,9 @@ from types import CoroutineType, GeneratorType
 from typing import Any
 
 from routilux.decision import Decision, TryAgain, Verdict
-from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
+from routilux.errors import HandlerInputError, JobCancelledError, StrandedError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin
+from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin, Settled
 from routilux.firing import Batch
 from routilux.guard import text_of
 from routilux.machine.admission import Admission
@@ -316,6 +316,22 @@ class Machine:
                 seconds = seconds_of("timeout", self.settings.timeout)
                 self.given_up += self.running.values()
                 self._stop(JobStatus.FAILED, job_timeout(self.plan.flow_id, self.ledger.origin.job_id, seconds))
+
+    def decision_on(self, fact: Settled) -> Decision | None:
+        """What its error strategy says of a failure that has not been told yet; `None` where that is not asked."""
+        activation = self.running.get(fact.activation_id)
+        if fact.error is None or isinstance(fact.error, WorkerLostError) or self.end is not None:
+            return None
+        if activation is None or activation[5] != fact.attempt:
+            return None
+        return self._failures.advice(failure_of(activation, fact.error, fact.frames), activation[1])
+
+    def is_due(self, moment: int) -> bool:
+        """Whether the moment changes the job, and not only what waits for a limit."""
+        return any(
+            due <= moment and alarm is not Alarm.LIMIT and self._is_live(alarm, subject)
+            for due, _, alarm, subject in self.timers.heap
+        )
 
     def timed_out(self, moment: int) -> list[tuple[int, int]]:
         """The running activations and attempts whose timeouts are over at a moment."""
