@@ -61,15 +61,22 @@ class Flow(FlowDefinition):
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
 
     def execute(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> Job:
         """Runs one job and returns it finished.
 
         `entry` is the id of the routine to begin with, `entry_params` the first message of each of its slots.
         A failure is on the job, not raised (`job.raise_for_status()` raises it); what cannot start is.
-        Ctrl-C cancels the job and is raised again.
+        Ctrl-C cancels the job and is raised again; a stored job stays as it is instead, to be recovered. Of a stored job,
+        `key` names its submission: with one that was used before, the job of that time is returned, and goes on if it
+        was not over.
         """
-        prepared = self._prepare(entry, entry_params, settings)
+        prepared = self._prepare(entry, entry_params, settings, key=key)
         prepared.mode.execute(prepared.first)
         return _answered(prepared)
 
@@ -81,40 +88,60 @@ class Flow(FlowDefinition):
         return self.execute(entry, entry_params, **settings)
 
     async def execute_async(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> Job:
         """As `execute`, inside the event loop that awaits it: coroutines of the flow run there, side by side.
 
         Cancelling the task that awaits cancels the job.
         """
         planned = self._launch.plan(entry, entry_params, settings)
-        prepared = self._launch.prepare_awaited(planned, own=_wants_own(settings))
+        prepared = self._launch.prepare_awaited(planned, own=_wants_own(settings), key=key)
         await loaded("routilux.awaited", "run")(prepared.mode, prepared.first)
         return _answered(prepared)
 
     def start(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> Job:
         """Starts one job and returns it running; the program does not end before the job does."""
-        prepared = self._prepare(entry, entry_params, settings)
+        prepared = self._prepare(entry, entry_params, settings, key=key)
         prepared.mode.start(prepared.first)
         return prepared.job
 
     def stream(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> Stream:
         """Runs one job while its results are read, and holds it back when they are not; see `Stream`."""
-        job, mode, first = self._prepare(entry, entry_params, settings, streaming=True)
+        job, mode, first = self._prepare(entry, entry_params, settings, key=key, streaming=True)
         stream = Stream(job, mode.course, mode, first)
         self._streams.add(stream)
         return stream
 
     def stream_async(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> AsyncStream:
         """As `stream`, inside the event loop that reads it: `async for value in flow.stream_async(...)`."""
         planned = self._launch.plan(entry, entry_params, settings)
-        job, mode, first = self._launch.prepare_awaited(planned, own=_wants_own(settings), streaming=True)
+        job, mode, first = self._launch.prepare_awaited(planned, own=_wants_own(settings), key=key, streaming=True)
         return AsyncStream(job, mode.course, mode, first)
 
     def map(
@@ -143,6 +170,18 @@ class Flow(FlowDefinition):
             return jobs
         shown: Iterator[Job] = loaded_extra("routilux.progress", "shown", "cli", "progress=True")(jobs, params)
         return shown
+
+    def recover(self) -> list[Job]:
+        """Has the jobs go on that other processes left unfinished in the flow's store, and returns them, running.
+
+        What is done is not done again; what was running runs again. Raises `RecoveryError` if some cannot go on, as
+        when the flow has lost what they need: they stay as they are, and the others run.
+        """
+        return self._launch.recovered()
+
+    def close(self) -> None:
+        """Closes the stores that the flow has opened; a `with` block does so at its end, and so does the program's."""
+        self._launch.close_stores()
 
     def load_test(
         self,
@@ -284,10 +323,16 @@ class Flow(FlowDefinition):
         return f"<Flow {self.flow_id!r}: {len(self.routines)} routines, {len(self.connections)} connections>"
 
     def _prepare(
-        self, entry: str, params: Mapping[str, Any] | None, settings: SettingArguments, *, streaming: bool = False
+        self,
+        entry: str,
+        params: Mapping[str, Any] | None,
+        settings: SettingArguments,
+        *,
+        key: str | None,
+        streaming: bool = False,
     ) -> Prepared[Mode]:
         planned: Planned = self._launch.plan(entry, params, settings)
-        return self._launch.prepare(planned, own=_wants_own(settings), streaming=streaming)
+        return self._launch.prepare(planned, own=_wants_own(settings), streaming=streaming, key=key)
 
     def _jobs_under_way(self) -> int:
         return len(self._launch.under_way)

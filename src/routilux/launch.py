@@ -14,13 +14,13 @@ from routilux.course import Course, Reader
 from routilux.crew import Awaiting, Crew
 from routilux.drivers.invoke import Invoker, Surroundings
 from routilux.engine import Engine
-from routilux.errors import EntryParamsError, FlowBusyError
+from routilux.errors import EntryParamsError, FlowBusyError, SettingError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Freed, Origin, Started
 from routilux.flow import FlowDefinition
 from routilux.job import Job
 from routilux.limits import UNLIMITED, Limits
-from routilux.loading import loaded
+from routilux.loading import loaded, loaded_extra
 from routilux.machine.compile import compile_plan
 from routilux.machine.machine import Machine
 from routilux.machine.plan import Plan
@@ -33,11 +33,19 @@ from routilux.tracking.history import History
 from routilux.tracking.tracker import ExecutionTracker
 from routilux.tuning.port import MOST_THREADS, Tuning
 
-OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster"})
-"""Settings that say something of workers: a job that is given one has workers of its own."""
+OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster", "store", "durability"})
+"""Settings that say something of workers or of what they tell: a job that is given one has workers of its own."""
 
 PlanKey: TypeAlias = tuple[str, frozenset[str], ExecutionMode, tuple[tuple[str, ExecutionMode], ...], bool]
 """Entry, names of its params, mode, placement, whether it is recorded."""
+
+
+class Request(NamedTuple):
+    """What somebody asked for: an entry, its params, and the settings that they gave."""
+
+    entry: str
+    params: Mapping[str, Any]
+    arguments: SettingArguments
 
 
 class Planned(NamedTuple):
@@ -46,6 +54,7 @@ class Planned(NamedTuple):
     plan: Plan
     messages: Mapping[str, Any]
     settings: Settings
+    request: Request
 
 
 AnyMode_co = TypeVar("AnyMode_co", bound=Mode, covariant=True)
@@ -75,6 +84,8 @@ class Launch:
         self._loop_ident: int | None = None
         """The thread of the event loop in whose `async with` block the flow is."""
         self._tuning: Tuning | None = None
+        self._stored: dict[Any, Any] = {}
+        """By what names it: the jobs in a store."""
         self.under_way: dict[str, Job] = {}
         """By id: the jobs that are not over."""
 
@@ -104,16 +115,31 @@ class Launch:
             for name, rate in plan.rates.items():
                 self._limits.add_rate(name, rate)
             known = self._plans[key] = self._flow.version, plan, receive
-        return Planned(known[1], known[2](params), settings)
+        return Planned(known[1], known[2](params), settings, Request(entry, params, arguments))
 
     def prepare(
-        self, planned: Planned, *, own: bool, streaming: bool = False, engine: Engine | None = None
+        self,
+        planned: Planned,
+        *,
+        own: bool,
+        streaming: bool = False,
+        engine: Engine | None = None,
+        key: str | None = None,
     ) -> Prepared[Mode]:
-        """A job in the thread of whoever asks, or on an engine: the given one, the block's, or (`own`) its own."""
+        """A job in the thread of whoever asks, or on an engine: the given one, the block's, or (`own`) its own.
+
+        `key` names a stored job, which may be there already.
+        """
+        if planned.settings.store is not None:
+            in_thread = planned.plan.modes == {ExecutionMode.SEQUENTIAL}
+            used = None if in_thread else engine or (None if own else self._engine)
+            prepared: Prepared[Mode] = self.stored(planned.settings).submit(planned, key, used, streaming=streaming)
+            return prepared
+        self._check_keyless(key)
         if planned.settings.is_auto:
             return self._tuned(planned, own=own, streaming=streaming, engine=engine)
         if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
-            recorder = _new_recorder(planned, self._flow.limits)
+            recorder = new_recorder(planned, self._flow.limits)
             course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
             mode: Mode = SequentialMode(course, self.new_invoker(course, recorder), self._clock)
             return Prepared(self.new_job(course, mode, history, recorder), mode, first)
@@ -121,13 +147,29 @@ class Launch:
         used = shared or self.new_engine(planned.settings)
         return self._on_engine(used, planned, own=shared is None, streaming=streaming)
 
-    def prepare_awaited(self, planned: Planned, *, own: bool, streaming: bool = False) -> Prepared[EngineMode]:
+    def prepare_awaited(
+        self, planned: Planned, *, own: bool, streaming: bool = False, key: str | None = None
+    ) -> Prepared[Mode]:
         """A job to be awaited in the event loop that runs."""
         shared = None if own else self._engine
         if ExecutionMode.ASYNCIO in planned.plan.modes and self._loop_ident != threading.get_ident():
             shared = None
         used = shared or self._new_awaited_engine(planned.settings)
+        if planned.settings.store is not None:
+            stored = self.stored(planned.settings)
+            prepared: Prepared[Mode] = stored.submit(planned, key, used, streaming=streaming, own=shared is None)
+            return prepared
+        self._check_keyless(key)
         return self._on_engine(used, planned, own=shared is None, streaming=streaming)
+
+    def recovered(self) -> list[Job]:
+        """The jobs that other processes left in the flow's store, which go on."""
+        if self._settings.store is None:
+            raise SettingError(
+                f'Flow {self._flow.flow_id!r} has no store to recover jobs from: Flow(..., store="jobs.db").'
+            )
+        found: list[Job] = self.stored(self._settings).recover(self._engine)
+        return found
 
     def new_course(
         self,
@@ -137,16 +179,18 @@ class Launch:
         *,
         streaming: bool = False,
         recorder: Recording | None = None,
+        origin: Origin | None = None,
+        tracked: bool = True,
     ) -> tuple[Course, Started, History]:
-        """A job that has not begun, for whatever is to run it."""
-        plan, messages, settings = planned
+        """A job that has not begun, for whatever is to run it; without an `origin`, a new one."""
+        plan, messages, settings, _ = planned
         moment = self._clock.now()
-        origin = Origin(os.urandom(16).hex(), self._flow.flow_id, self._clock.epoch() - moment)
+        origin = origin or Origin(os.urandom(16).hex(), self._flow.flow_id, self._clock.epoch() - moment)
         permits = self._limits.of_job(origin.job_id) if plan.limits else UNLIMITED
         machine = Machine(plan, settings, origin, window, permits, streaming=streaming)
         bounds = settings.max_history_size, settings.history_ttl_seconds
         history = History(*bounds, self._clock.now, origin.epoch_offset_ns)
-        tracker = self._tracker()
+        tracker = self._tracker() if tracked else None
         own = None if tracker is None else tracker.absorb, None if recorder is None else recorder.absorb
         readers: list[Reader] = [read for read in (history.absorb, *own) if read is not None]
         course = Course(machine, permits, origin, readers, moment)
@@ -173,6 +217,19 @@ class Launch:
         known = Surroundings(origin.flow_id, origin.job_id, course.states, course.is_over, Awaiting(course))
         return Invoker(known) if recorder is None else recorder.invoker(known)
 
+    def stored(self, settings: Settings) -> Any:
+        """The jobs of the flow in a store, which is opened when it is first needed."""
+        known = self._stored.get(settings.store)
+        if known is None:
+            new = loaded_extra("routilux.durable.jobs", "StoredJobs", "store", "store=...")
+            known = self._stored[settings.store] = new(self, self._flow, self._clock, settings)
+        return known
+
+    def close_stores(self) -> None:
+        """Closes the stores that were opened here."""
+        while self._stored:
+            self._stored.popitem()[1].close()
+
     def new_engine(self, settings: Settings) -> Engine:
         """An engine whose coroutines, if there are any, run on a loop of their own."""
         settings = _sized(settings, self)
@@ -181,7 +238,7 @@ class Launch:
         def attendant(engine: Engine) -> Attendant:
             return Attendant(engine.post, engine.close, self._clock, f"{name}-attendant")
 
-        return Engine(Crew(settings, self._clock, name), attendant, self._clock)
+        return engine_class(settings)(Crew(settings, self._clock, name), attendant, self._clock)
 
     def engine_for_many(self, settings: Settings, *, own: bool) -> Callable[[], Engine] | None:
         """What makes an engine that many jobs share; `None` where they share that of the block."""
@@ -207,6 +264,10 @@ class Launch:
                 job.cancel(f"the flow's block was left by {type(error).__name__}")
         return engine, jobs
 
+    def _check_keyless(self, key: str | None) -> None:
+        if key is not None:
+            raise SettingError(f'Flow {self._flow.flow_id!r}: key={key!r} needs a store: Flow(..., store="jobs.db").')
+
     def _check_closed(self) -> None:
         if self._engine is not None:
             raise FlowBusyError(
@@ -218,7 +279,7 @@ class Launch:
         crew = engine.crew
         crew.equip(modes, planned.plan.mode, engine)
         workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
-        recorder = _new_recorder(planned, self._flow.limits)
+        recorder = new_recorder(planned, self._flow.limits)
         course, first, history = self.new_course(planned, workers, window, streaming=streaming, recorder=recorder)
         invoker = self.new_invoker(course, recorder)
         if planned.settings.is_auto and ExecutionMode.CONCURRENT in modes:
@@ -237,7 +298,7 @@ class Launch:
         if not only_threads or tuning.workers > 1:
             used = shared or self.new_engine(planned.settings)
             return self._on_engine(used, planned, own=shared is None, streaming=streaming)
-        recorder = _new_recorder(planned, self._flow.limits)
+        recorder = new_recorder(planned, self._flow.limits)
         course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
 
         def new_engine() -> tuple[Engine, bool]:
@@ -281,7 +342,15 @@ def _compiled(
     return compile_plan(flow, entry, messages, ExecutionMode.ASYNCIO, placement, recorded=recorded)
 
 
-def _new_recorder(planned: Planned, limits: Mapping[str, int | str]) -> Recording | None:
+def engine_class(settings: Settings) -> type[Engine]:
+    """The kind of engine that jobs need."""
+    if settings.store is None:
+        return Engine
+    durable: type[Engine] = loaded_extra("routilux.durable.engine", "DurableEngine", "store", "store=...")
+    return durable
+
+
+def new_recorder(planned: Planned, limits: Mapping[str, int | str]) -> Recording | None:
     """What records the job, if it is to be recorded; that needs modules that others do without."""
     if not planned.settings.recording:
         return None

@@ -1,0 +1,92 @@
+"""Durable jobs in sequence: each outcome is durable before anything follows from it, and one thread does it all."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from routilux.course import Course
+from routilux.drivers.invoke import Invoker
+from routilux.drivers.sequential import SequentialDriver
+from routilux.durable.log import JobLog
+from routilux.errors import StoreError
+from routilux.facts import Begun, Fact, Rang, Settled, Started
+from routilux.machine.delivery import Activation
+from routilux.machine.step import apply
+from routilux.modes import SequentialMode
+from routilux.ports import Clock
+
+
+class DurableSequentialDriver(SequentialDriver):
+    """Runs one job, whose log is always ahead of its machine."""
+
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, log: JobLog) -> None:
+        super().__init__(course, invoker, clock)
+        self._log = log
+        self._writing = threading.Lock()
+        """So that facts happen to the machine in the order in which they were kept."""
+        self._told: deque[Fact] = deque()
+
+    def post(self, fact: Fact) -> None:
+        """Tells the job something, from any thread: it is durable when this returns, and heeded between two handlers."""
+        with self._writing:
+            self._told.append(self._log.keep(fact))
+        super().post(fact)
+
+    def heed(self, fact: Fact) -> None:
+        self._heed_told()
+
+    def ring(self, moment: int) -> None:
+        if self._machine.is_due(moment):
+            self._keep(Rang(moment))
+        else:
+            self._machine.ring(moment)
+
+    def _keep(self, fact: Fact) -> None:
+        with self._writing:
+            complete = self._log.keep(fact)
+            self._heed_told()
+        apply(self._machine, complete)
+
+    def _heed_told(self) -> None:
+        while self._told:
+            apply(self._machine, self._told.popleft())
+
+    def _burst(self) -> None:
+        """Nothing may follow from an outcome that is not kept."""
+
+    def _perform(self, activation: Activation) -> None:
+        machine, now = self._machine, self._clock.now
+        number, attempt = activation[0], activation[5]
+        began = now()
+        if self._log.must_note(activation):
+            self._log.write([Begun(number, attempt, began)])
+        emissions, error, more, measured = self._invoker(activation, machine.fan_outs.yields_of(number))
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        self._keep(Settled(number, attempt, began, now(), 0, emissions, error, more, measured=measured))
+
+
+class DurableSequentialMode(SequentialMode):
+    """In the caller's thread. A job that cannot go on is let go: it stays in its store, to be recovered."""
+
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, log: JobLog) -> None:
+        super().__init__(course, invoker, clock, DurableSequentialDriver(course, invoker, clock, log))
+
+    def begin(self, first: Started) -> None:
+        if not self.course.machine.started:
+            apply(self.course.machine, first)
+
+    def _run(self) -> None:
+        machine, started = self.course.machine, self._thread is not None
+        try:
+            self._driver.run()
+        except (KeyboardInterrupt, SystemExit, StoreError) as error:
+            self._invoker.close()
+            self.course.let_go(error)
+            if not (started and isinstance(error, StoreError)):
+                raise
+        finally:
+            self.course.thread = None
+            if machine.done and self.course.ended_at is None:
+                self.course.finish(self._clock.now(), self._invoker.close())
