@@ -179,6 +179,13 @@ class Taken(NamedTuple):
     """The execution mode of the driver; `None`: that of the job."""
 
 
+class Begun(NamedTuple):
+    """The handler of an attempt is about to run; told only where that must be known before it does."""
+
+    activation_id: int
+    attempt: int
+
+
 class Measured(NamedTuple):
     """What the recording of one attempt adds to its record."""
 
@@ -245,4 +252,4 @@ class Freed(NamedTuple):
     moment: int
 
 
-Fact: TypeAlias = Started | Taken | Settled | Rang | Paused | Resumed | Cancelled | Freed
+Fact: TypeAlias = Started | Taken | Begun | Settled | Rang | Paused | Resumed | Cancelled | Freed

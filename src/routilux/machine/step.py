@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Fact, Freed, Paused, Rang, Resumed, Settled, Started, Taken
+from routilux.facts import Begun, Fact, Freed, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.machine.machine import Machine
 from routilux.slots import OUTPUT
 
@@ -14,6 +14,8 @@ def apply(machine: Machine, fact: Fact) -> None:
         case Settled():
             settle(machine, fact)
             machine.rest(fact.ended)
+            return
+        case Begun():
             return
         case Taken():
             machine.take(fact.moment, None if fact.mode is None else ExecutionMode(fact.mode))
