@@ -31,6 +31,7 @@ class OptionArguments(TypedDict, total=False):
     limits: str | Sequence[str]
     rate_limit: str | None
     crash_retries: int
+    version: str | int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,8 @@ class Options:
     """How often activations of the routine may begin, over all jobs of the flow: "10/s", "100/min", "5000/h"."""
     crash_retries: int = 3
     """How often an activation runs again whose worker died, beside and before all `retries`."""
+    version: str | int | None = None
+    """What to change where stored jobs must not go on with the routine as it is now."""
 
     def __post_init__(self) -> None:
         if self.error_strategy is not None and not isinstance(self.error_strategy, ErrorStrategy):
@@ -89,6 +92,8 @@ class Options:
             rate_of("rate_limit", self.rate_limit)
         if type(self.crash_retries) is not int or self.crash_retries < 0:
             raise SettingError(f"crash_retries must be a whole number from 0, not {self.crash_retries!r}.")
+        if type(self.version) not in (str, int, type(None)):
+            raise SettingError(f"version must be a text or a whole number, not {self.version!r}.")
         if self.retries is not None:
             self._retry()
 
