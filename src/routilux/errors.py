@@ -175,8 +175,41 @@ class KeyTakenError(StoreError, ValueError):
     """A job of this flow has the key already, and was submitted with another request."""
 
 
+class FlowChangedError(StoreError):
+    """A stored job cannot go on, because its flow has lost what it needs."""
+
+
+class RecoveryError(StoreError):
+    """Some stored jobs cannot go on: `errors` says why, by job id; `jobs` are those that do."""
+
+    def __init__(self, message: str, errors: Mapping[str, RoutiluxError], jobs: Sequence[Any]) -> None:
+        super().__init__(message)
+        self.errors = errors
+        self.jobs = jobs
+
+
 class UnknownJobError(StoreError, LookupError):
     """The store has no job of this id."""
+
+
+class PayloadError(RoutiluxError, ValueError):
+    """A value cannot be stored, or stored bytes cannot be read; the message names the path inside the value."""
+
+
+class UnknownTypeError(PayloadError):
+    """A value is of a type that the codec was not told of."""
+
+
+class PayloadTooLargeError(PayloadError):
+    """A payload has more bytes than `max_payload`."""
+
+
+class StoredJobError(RoutiluxError, ValueError):
+    """What is stored of a job cannot be read: it is damaged, or a later release wrote it."""
+
+
+class SecretError(RoutiluxError, LookupError):
+    """A secret is not where its `Secret` says, or what it says is no name."""
 
 
 class LoadTestError(RoutiluxError):

@@ -257,6 +257,8 @@ class Opened(NamedTuple):
     """How many activations had fired; any of them may have run when the process before died."""
     structure: bytes
     """What the flow consists of."""
+    request: bytes
+    """What the job was submitted with, settings and all."""
 
 
 class Freed(NamedTuple):

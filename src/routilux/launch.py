@@ -40,21 +40,14 @@ PlanKey: TypeAlias = tuple[str, frozenset[str], ExecutionMode, tuple[tuple[str, 
 """Entry, names of its params, mode, placement, whether it is recorded."""
 
 
-class Request(NamedTuple):
-    """What somebody asked for: an entry, its params, and the settings that they gave."""
-
-    entry: str
-    params: Mapping[str, Any]
-    arguments: SettingArguments
-
-
 class Planned(NamedTuple):
     """A flow compiled for one job: the plan, the first messages of its entry, and what holds for it."""
 
     plan: Plan
     messages: Mapping[str, Any]
     settings: Settings
-    request: Request
+    entry: str
+    params: Mapping[str, Any]
 
 
 AnyMode_co = TypeVar("AnyMode_co", bound=Mode, covariant=True)
@@ -98,7 +91,11 @@ class Launch:
 
     def plan(self, entry: str, params: Mapping[str, Any] | None, arguments: SettingArguments) -> Planned:
         """The flow compiled for these params and settings; raises whatever is wrong with it."""
-        settings, params = self._settings.updated(arguments), {} if params is None else params
+        return self.plan_with(entry, params, self._settings.updated(arguments))
+
+    def plan_with(self, entry: str, params: Mapping[str, Any] | None, settings: Settings) -> Planned:
+        """As `plan`, with all settings given."""
+        params = {} if params is None else params
         if not isinstance(params, Mapping):
             raise EntryParamsError(
                 f"Flow {self._flow.flow_id!r}, entry {entry!r}: entry_params must be a mapping from names to values, "
@@ -115,7 +112,7 @@ class Launch:
             for name, rate in plan.rates.items():
                 self._limits.add_rate(name, rate)
             known = self._plans[key] = self._flow.version, plan, receive
-        return Planned(known[1], known[2](params), settings, Request(entry, params, arguments))
+        return Planned(known[1], known[2](params), settings, entry, params)
 
     def prepare(
         self,
@@ -183,7 +180,7 @@ class Launch:
         tracked: bool = True,
     ) -> tuple[Course, Started, History]:
         """A job that has not begun, for whatever is to run it; without an `origin`, a new one."""
-        plan, messages, settings, _ = planned
+        plan, messages, settings = planned[:3]
         moment = self._clock.now()
         origin = origin or Origin(os.urandom(16).hex(), self._flow.flow_id, self._clock.epoch() - moment)
         permits = self._limits.of_job(origin.job_id) if plan.limits else UNLIMITED

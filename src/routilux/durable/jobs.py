@@ -11,16 +11,15 @@ from routilux.durable.engine import DurableEngine
 from routilux.durable.log import JobLog, entry_of
 from routilux.durable.mode import DurableEngineMode, KnownMode
 from routilux.durable.past import Past
-from routilux.durable.records import Records
-from routilux.durable.request import read_request, write_request
+from routilux.durable.paper import Paper
+from routilux.durable.request import Request
 from routilux.durable.sequential import DurableSequentialMode
-from routilux.durable.structure import missing, structure_of
+from routilux.durable.structure import from_data, missing
 from routilux.engine import Engine
 from routilux.errors import FlowChangedError, RecoveryError, RoutiluxError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, JobStatus, Opened, Origin, Settled, Started, taken_out
 from routilux.flow import FlowDefinition
-from routilux.flow_types import types_of
 from routilux.job import Job
 from routilux.launch import Launch, Planned, Prepared, new_recorder
 from routilux.machine.replay import replay
@@ -45,7 +44,7 @@ class StoredJobs:
         self._own_store = not given
         self._running: dict[str, Prepared[Mode]] = {}
         """By id: the jobs that this process runs."""
-        self._records: tuple[int, Records] | None = None
+        self._paper = Paper(flow, settings, self._store)
 
     def submit(
         self,
@@ -62,11 +61,13 @@ class StoredJobs:
         """
         moment = self._clock.now()
         origin = Origin(os.urandom(16).hex(), self._flow.flow_id, self._clock.epoch() - moment)
-        records = self._records_now()
-        opened = Opened(moment, origin.epoch_offset_ns, 0, structure_of(self._flow))
-        entries = [entry_of(fact, origin, records) for fact in (opened, Started(moment, planned.messages))]
-        request = write_request(planned.request, records)
-        stored = self._store.submit(NewJob(origin.job_id, origin.flow_id, key, request, entries))
+        forms = self._paper.forms
+        request = Request(origin.flow_id, planned.entry, planned.params, planned.settings)
+        whole = forms.requests.write(request)
+        opened = Opened(moment, origin.epoch_offset_ns, 0, forms.structure.data, whole)
+        entries = [entry_of(fact, origin, forms.records) for fact in (opened, Started(moment, planned.messages))]
+        asked = forms.requests.identity(request)
+        stored = self._store.submit(NewJob(origin.job_id, origin.flow_id, key, asked, entries))
         if stored.job_id == origin.job_id:
             return self._prepared(planned, origin, engine, own=own, streaming=streaming)
         if stored.job_id in self._running:
@@ -107,14 +108,20 @@ class StoredJobs:
         self, stored: StoredJob, engine: Engine | None, *, own: bool = False, streaming: bool = False
     ) -> Prepared[Mode]:
         """A stored job, which stands where it stood."""
-        records = self._records_now()
-        request = read_request(stored.request, records)
-        planned = self._launch.plan(request.entry, request.params, {**request.arguments, "store": self._settings.store})
-        moment = self._clock.now()
+        forms, moment = self._paper.forms, self._clock.now()
         # Never earlier than what happened last, so that nothing waits longer than it would have had to.
         present = max(self._clock.epoch(), stored.changed_at)
         origin = Origin(stored.job_id, stored.flow_id, present - moment)
-        past = Past(self._store, records, origin)
+        past = Past(self._store, forms.records, origin)
+        opened = past.first()
+        lacking = missing(from_data(opened.structure), forms.structure)
+        if lacking:
+            raise FlowChangedError(
+                f"Job {stored.job_id} cannot go on, because its flow has changed: {' '.join(lacking)} It stays as it is: "
+                "put back what is missing, or cancel it."
+            )
+        request = forms.requests.read(opened.request)
+        planned = self._launch.plan_with(request.entry, request.params, request.settings)
         over = stored.status in FINISHED
         return self._prepared(planned, origin, engine, own=own, streaming=streaming, past=past, over=over)
 
@@ -146,7 +153,7 @@ class StoredJobs:
             ledger = course.machine.ledger
             history.absorb(taken_out(ledger.records), taken_out(ledger.unusual))
             suspects = course.machine.delivery.fired
-        log = JobLog(course, self._store, self._records_now(), suspects)
+        log = JobLog(course, self._store, self._paper.forms.records, suspects)
         invoker = launch.new_invoker(course, recorder)
         mode: Mode
         if over or course.machine.done:
@@ -164,13 +171,9 @@ class StoredJobs:
 
     def _told_again(self, past: Past, course: Course) -> Iterator[Fact]:
         """What happened to a job, and then that its process died, if it is not over."""
-        first = True
         for fact in past.facts(course):
-            if first:
-                self._check_structure(past, course)
             if isinstance(fact, Started):
                 course.started_at = fact.moment
-            first = False
             yield fact
         if course.machine.done:
             return
@@ -181,25 +184,10 @@ class StoredJobs:
             for number, attempt in past.crashes.running.items()
             if course.machine.end is None
         ]
-        opened = Opened(moment, origin.epoch_offset_ns, fired, structure_of(self._flow))
-        JobLog(course, self._store, self._records_now()).write([opened, *lost])
+        forms, last = self._paper.forms, past.first()
+        opened = Opened(moment, origin.epoch_offset_ns, fired, forms.structure.data, last.request)
+        JobLog(course, self._store, forms.records).write([opened, *lost])
         yield from lost
-
-    def _check_structure(self, past: Past, course: Course) -> None:
-        assert past.opened is not None
-        lacking = missing(past.opened.structure, structure_of(self._flow))
-        if lacking:
-            raise FlowChangedError(
-                f"Flow {self._flow.flow_id!r}, job {course.origin.job_id} cannot go on, because the flow has changed: "
-                f"{'; '.join(lacking)}. The job stays as it is; put back what is missing, or cancel it."
-            )
-
-    def _records_now(self) -> Records:
-        """How values of the flow, as it is now, become bytes."""
-        if self._records is None or self._records[0] != self._flow.version:
-            made = Records(types_of(self._flow), self._store.save, self._store.load, self._settings.max_payload)
-            self._records = self._flow.version, made
-        return self._records[1]
 
     def _forget(self, course: Course) -> None:
         self._running.pop(course.origin.job_id, None)

@@ -21,8 +21,14 @@ class Past:
         self._records = records
         self._origin = origin
         self.crashes = Crashes()
-        self.opened: Opened | None = None
-        """When, and with what structure, a process last took the job upon itself."""
+        self._opened: Opened | None = None
+
+    def first(self) -> Opened:
+        """How the job was submitted."""
+        stored = next(self._store.entries(self._origin.job_id))
+        opened = self._records.read(stored.entry.kind, stored.entry.body).fact
+        assert isinstance(opened, Opened)
+        return opened
 
     def facts(self, course: Course) -> Iterator[Fact]:
         """What happened, in order; what a routine kept as its state goes straight into the course."""
@@ -37,9 +43,9 @@ class Past:
     def _read(self, entry: port.Entry) -> tuple[StoredFact, dict[str, Any] | None]:
         fact, state = self._records.read(entry.kind, entry.body)
         if isinstance(fact, Opened):
-            self.opened = fact
+            self._opened = fact
         self.crashes.see(fact)
-        shift = 0 if self.opened is None else self.opened.epoch_offset_ns - self._origin.epoch_offset_ns
+        shift = 0 if self._opened is None else self._opened.epoch_offset_ns - self._origin.epoch_offset_ns
         return _shifted(fact, shift), state
 
 
