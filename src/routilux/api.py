@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, Unpack
 
@@ -72,9 +73,9 @@ class Flow(FlowDefinition):
 
         `entry` is the id of the routine to begin with, `entry_params` the first message of each of its slots.
         A failure is on the job, not raised (`job.raise_for_status()` raises it); what cannot start is.
-        Ctrl-C cancels the job and is raised again; a stored job stays as it is instead, to be recovered. Of a stored job,
-        `key` names its submission: with one that was used before, the job of that time is returned, and goes on if it
-        was not over.
+        Ctrl-C cancels the job and is raised again; a stored job stays as it is instead, to be recovered.
+        `key` names the submission of a stored job: with one that was used before, the job of that time is returned, and
+        goes on if it was not over.
         """
         prepared = self._prepare(entry, entry_params, settings, key=key)
         prepared.mode.execute(prepared.first)
@@ -181,7 +182,7 @@ class Flow(FlowDefinition):
 
     def close(self) -> None:
         """Closes the stores that the flow has opened; a `with` block does so at its end, and so does the program's."""
-        self._launch.close_stores()
+        self._launch.stores.close()
 
     def load_test(
         self,
@@ -289,7 +290,7 @@ class Flow(FlowDefinition):
         return drawing.to_mermaid(self)
 
     def __enter__(self) -> Self:
-        self._launch.open()
+        self._launch.block.enter(partial(self._launch.new_engine, self.settings))
         return self
 
     def __exit__(
@@ -306,9 +307,10 @@ class Flow(FlowDefinition):
             job.wait()
         if engine is not None:
             engine.close()
+        self.close()
 
     async def __aenter__(self) -> Self:
-        self._launch.open_awaited()
+        self._launch.block.enter(partial(self._launch.new_awaited_engine, self.settings), awaited=True)
         return self
 
     async def __aexit__(
@@ -318,6 +320,7 @@ class Flow(FlowDefinition):
         for job in jobs:
             await job.wait_async()
         await loaded("routilux.awaited", "close")(engine)
+        self.close()
 
     def __repr__(self) -> str:
         return f"<Flow {self.flow_id!r}: {len(self.routines)} routines, {len(self.connections)} connections>"

@@ -115,6 +115,6 @@ async def close(engine: Engine | None) -> None:
             await asyncio.to_thread(engine.close)
 
 
-def new_engine(settings: Settings, clock: Clock, name: str) -> Engine:
+def new_engine(kind: type[Engine], settings: Settings, clock: Clock, name: str) -> Engine:
     """An engine whose coroutines run on the event loop that runs now."""
-    return Engine(Crew(settings, clock, name, asyncio.get_running_loop()), lambda one: LoopAlarms(one, clock), clock)
+    return kind(Crew(settings, clock, name, asyncio.get_running_loop()), lambda one: LoopAlarms(one, clock), clock)

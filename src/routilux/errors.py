@@ -7,6 +7,9 @@ is never wrapped: it is data, travels inside a `Failure`, and `Job.raise_for_sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 
 class RoutiluxError(Exception):
     """What all errors of this package have in common."""

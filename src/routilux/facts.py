@@ -267,7 +267,10 @@ class Freed(NamedTuple):
     moment: int
 
 
-StoredFact: TypeAlias = Started | Begun | Settled | Rang | Paused | Resumed | Cancelled | Opened
-"""What is kept of a job in a store; `Begun` and `Opened` change no machine."""
+Happening: TypeAlias = Started | Settled | Rang | Paused | Resumed | Cancelled
+"""What happens to a job, and after a crash must happen to its machine again."""
 
-Fact: TypeAlias = Started | Taken | Settled | Rang | Paused | Resumed | Cancelled | Freed
+StoredFact: TypeAlias = Happening | Begun | Opened
+"""What is kept of a job in a store."""
+
+Fact: TypeAlias = Happening | Taken | Freed

@@ -9,12 +9,13 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from routilux.attendant import Attendant
+from routilux.block import Block
 from routilux.checks import Receiver, entry_receiver
 from routilux.course import Course, Reader
 from routilux.crew import Awaiting, Crew
 from routilux.drivers.invoke import Invoker, Surroundings
 from routilux.engine import Engine
-from routilux.errors import EntryParamsError, FlowBusyError, SettingError
+from routilux.errors import EntryParamsError, SettingError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Freed, Origin, Started
 from routilux.flow import FlowDefinition
@@ -25,6 +26,7 @@ from routilux.machine.compile import compile_plan
 from routilux.machine.machine import Machine
 from routilux.machine.plan import Plan
 from routilux.modes import EngineMode, Mode, SequentialMode
+from routilux.open_stores import OpenStores
 from routilux.ports import Clock, Steering
 from routilux.recording import Recording
 from routilux.settings import SettingArguments, Settings
@@ -73,12 +75,10 @@ class Launch:
         self._tracker = tracker
         self._limits = Limits(flow.limits)
         self._plans: dict[PlanKey, tuple[int, Plan, Receiver]] = {}
-        self._engine: Engine | None = None
-        self._loop_ident: int | None = None
-        """The thread of the event loop in whose `async with` block the flow is."""
+        self.block = Block(flow.flow_id)
         self._tuning: Tuning | None = None
-        self._stored: dict[Any, Any] = {}
-        """By what names it: the jobs in a store."""
+        self.stores = OpenStores(self._open_store)
+        self._steerings: dict[str, Steering] = {}
         self.under_way: dict[str, Job] = {}
         """By id: the jobs that are not over."""
 
@@ -129,8 +129,8 @@ class Launch:
         """
         if planned.settings.store is not None:
             in_thread = planned.plan.modes == {ExecutionMode.SEQUENTIAL}
-            used = None if in_thread else engine or (None if own else self._engine)
-            prepared: Prepared[Mode] = self.stored(planned.settings).submit(planned, key, used, streaming=streaming)
+            used = None if in_thread else engine or (None if own else self.block.engine)
+            prepared: Prepared[Mode] = self.stores.of(planned.settings).submit(planned, key, used, streaming=streaming)
             return prepared
         self._check_keyless(key)
         if planned.settings.is_auto:
@@ -140,7 +140,7 @@ class Launch:
             course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
             mode: Mode = SequentialMode(course, self.new_invoker(course, recorder), self._clock)
             return Prepared(self.new_job(course, mode, history, recorder), mode, first)
-        shared = engine or (None if own else self._engine)
+        shared = engine or (None if own else self.block.engine)
         used = shared or self.new_engine(planned.settings)
         return self._on_engine(used, planned, own=shared is None, streaming=streaming)
 
@@ -148,12 +148,12 @@ class Launch:
         self, planned: Planned, *, own: bool, streaming: bool = False, key: str | None = None
     ) -> Prepared[Mode]:
         """A job to be awaited in the event loop that runs."""
-        shared = None if own else self._engine
-        if ExecutionMode.ASYNCIO in planned.plan.modes and self._loop_ident != threading.get_ident():
+        shared = None if own else self.block.engine
+        if ExecutionMode.ASYNCIO in planned.plan.modes and self.block.loop_ident != threading.get_ident():
             shared = None
-        used = shared or self._new_awaited_engine(planned.settings)
+        used = shared or self.new_awaited_engine(planned.settings)
         if planned.settings.store is not None:
-            stored = self.stored(planned.settings)
+            stored = self.stores.of(planned.settings)
             prepared: Prepared[Mode] = stored.submit(planned, key, used, streaming=streaming, own=shared is None)
             return prepared
         self._check_keyless(key)
@@ -165,7 +165,7 @@ class Launch:
             raise SettingError(
                 f'Flow {self._flow.flow_id!r} has no store to recover jobs from: Flow(..., store="jobs.db").'
             )
-        found: list[Job] = self.stored(self._settings).recover(self._engine)
+        found: list[Job] = self.stores.of(self._settings).recover(self.block.engine)
         return found
 
     def new_course(
@@ -206,6 +206,7 @@ class Launch:
         if course.permits is not UNLIMITED:
             course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
         self.under_way[course.origin.job_id] = job
+        self._steerings[course.origin.job_id] = steering
         return job
 
     def new_invoker(self, course: Course, recorder: Recording | None = None) -> Invoker:
@@ -213,19 +214,6 @@ class Launch:
         origin = course.origin
         known = Surroundings(origin.flow_id, origin.job_id, course.states, course.is_over, Awaiting(course))
         return Invoker(known) if recorder is None else recorder.invoker(known)
-
-    def stored(self, settings: Settings) -> Any:
-        """The jobs of the flow in a store, which is opened when it is first needed."""
-        known = self._stored.get(settings.store)
-        if known is None:
-            new = loaded_extra("routilux.durable.jobs", "StoredJobs", "store", "store=...")
-            known = self._stored[settings.store] = new(self, self._flow, self._clock, settings)
-        return known
-
-    def close_stores(self) -> None:
-        """Closes the stores that were opened here."""
-        while self._stored:
-            self._stored.popitem()[1].close()
 
     def new_engine(self, settings: Settings) -> Engine:
         """An engine whose coroutines, if there are any, run on a loop of their own."""
@@ -239,37 +227,24 @@ class Launch:
 
     def engine_for_many(self, settings: Settings, *, own: bool) -> Callable[[], Engine] | None:
         """What makes an engine that many jobs share; `None` where they share that of the block."""
-        return partial(self.new_engine, settings) if own or self._engine is None else None
-
-    def open(self) -> None:
-        """A block begins: its jobs share workers."""
-        self._check_closed()
-        self._engine = self.new_engine(self._settings)
-
-    def open_awaited(self) -> None:
-        """An `async with` block begins: its jobs share the event loop, and workers beside it."""
-        self._check_closed()
-        self._engine = self._new_awaited_engine(self._settings)
-        self._loop_ident = threading.get_ident()
+        return partial(self.new_engine, settings) if own or self.block.engine is None else None
 
     def leave(self, error: BaseException | None) -> tuple[Engine | None, list[Job]]:
-        """A block ends: gives its engine, and its jobs, which are cancelled if it is left by an error."""
-        engine, self._engine, self._loop_ident = self._engine, None, None
-        jobs = list(self.under_way.values())
+        """A block ends: gives its engine, and its jobs, which an error cancels, or lets go if they are stored."""
+        engine, jobs = self.block.leave(), list(self.under_way.values())
         if error is not None:
-            for job in jobs:
-                job.cancel(f"the flow's block was left by {type(error).__name__}")
+            for steering in list(self._steerings.values()):
+                steering.leave(error)
         return engine, jobs
+
+    def _open_store(self, settings: Settings) -> Any:
+        return loaded_extra("routilux.durable.jobs", "StoredJobs", "store", "store=...")(
+            self, self._flow, self._clock, settings
+        )
 
     def _check_keyless(self, key: str | None) -> None:
         if key is not None:
             raise SettingError(f'Flow {self._flow.flow_id!r}: key={key!r} needs a store: Flow(..., store="jobs.db").')
-
-    def _check_closed(self) -> None:
-        if self._engine is not None:
-            raise FlowBusyError(
-                f"Flow {self._flow.flow_id!r} is open already; a `with` block cannot be nested in itself."
-            )
 
     def _on_engine(self, engine: Engine, planned: Planned, *, own: bool, streaming: bool) -> Prepared[EngineMode]:
         modes = planned.plan.modes
@@ -289,7 +264,7 @@ class Launch:
 
     def _tuned(self, planned: Planned, *, own: bool, streaming: bool, engine: Engine | None) -> Prepared[Mode]:
         """A job in auto mode: where the last one was, or in the thread of whoever asks if nothing else is known."""
-        shared, tuning = engine or (None if own else self._engine), self.tuning
+        shared, tuning = engine or (None if own else self.block.engine), self.tuning
         tuning.limit(_most_threads(planned.settings))
         only_threads = planned.plan.modes == {ExecutionMode.CONCURRENT}
         if not only_threads or tuning.workers > 1:
@@ -308,14 +283,15 @@ class Launch:
         mode: Mode = loaded("routilux.auto", "AutoMode")(course, invoker, self._clock, tuning, new_engine)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
 
-    def _new_awaited_engine(self, settings: Settings) -> Engine:
+    def new_awaited_engine(self, settings: Settings) -> Engine:
         """An engine in the event loop that runs."""
         settings, name = _sized(settings, self), f"routilux-{self._flow.flow_id}"
-        engine: Engine = loaded("routilux.awaited", "new_engine")(settings, self._clock, name)
+        engine: Engine = loaded("routilux.awaited", "new_engine")(engine_class(settings), settings, self._clock, name)
         return engine
 
     def _finished(self, tracker: ExecutionTracker | None, course: Course) -> None:
         self.under_way.pop(course.origin.job_id, None)
+        self._steerings.pop(course.origin.job_id, None)
         if tracker is not None and course.ended_at is not None:
             origin, status = course.origin, course.machine.status
             tracker.job_finished(origin, status, course.started_at, course.ended_at, course.workers)

@@ -41,6 +41,9 @@ class Mode(Steering):
         """Ends the job; does not wait."""
         self.post(Cancelled(self._clock.now(), reason))
 
+    def leave(self, error: BaseException) -> None:
+        self.cancel(f"the flow's block was left by {type(error).__name__}")
+
     @abstractmethod
     def begin(self, first: Started) -> None:
         """The job has begun; in sequence nothing of it runs until somebody runs it."""

@@ -12,7 +12,6 @@ from routilux.rates import rate_of
 from routilux.strategies import ErrorStrategy, Retry, RetryOn, Seconds, seconds_of
 from routilux.suggestions import nearest
 
-
 AT_LEAST_ONCE = "at_least_once"
 AT_MOST_ONCE = "at_most_once"
 DELIVERIES = (AT_LEAST_ONCE, AT_MOST_ONCE)
@@ -70,7 +69,7 @@ class Options:
     crash_retries: int = 3
     """How often an activation runs again whose worker died, beside and before all `retries`."""
     delivery: str = AT_LEAST_ONCE
-    """"at_most_once": an attempt that a crash may have broken off is not made again, so `crash_retries` means nothing."""
+    """"at_most_once": what a crash may have broken off is not run again, and `crash_retries` means nothing."""
     version: str | int | None = None
     """What to change where stored jobs must not go on with the routine as it is now."""
 

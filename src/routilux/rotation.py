@@ -13,7 +13,14 @@ from routilux.facts import Fact, Rang, Settled
 from routilux.machine.delivery import Activation
 from routilux.ports import Clock
 
-News: TypeAlias = tuple[Seat | None, Fact | int, LocalDriver | None]
+
+class Word:
+    """Something that only one kind of engine is told of its jobs."""
+
+    __slots__ = ()
+
+
+News: TypeAlias = tuple[Seat | None, Fact | Word | int, LocalDriver | None]
 """What happened to a job, and whose worker has answered. 0: just look; 1: it has begun elsewhere, and goes on here; a
 number without a job: so many workers of the driver more or fewer."""
 

@@ -1,7 +1,7 @@
 """Which attempts ran when a process died: a fold over the facts of a stored job.
 
-That an attempt begins is kept only where it matters: where its routine must not run it twice, and after a crash, for what
-may have caused it. So the first crash of an activation is never counted, and each that follows is.
+That an attempt begins is kept only where it matters: where its routine must not run it twice, and after a crash, for
+what may have caused it. So the first crash of an activation is never counted, and each that follows is.
 """
 
 from __future__ import annotations

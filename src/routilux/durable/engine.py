@@ -12,10 +12,10 @@ Facts come back in the order in which they were kept, and that is the order in w
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Callable
 from contextvars import Context
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from routilux.course import Course, Latch
 from routilux.crew import Crew
@@ -25,10 +25,11 @@ from routilux.drivers.threads import Worker
 from routilux.durable.log import JobLog
 from routilux.engine import Engine, settled_by
 from routilux.errors import StoreError
-from routilux.facts import Begun, Fact, Freed, Rang, Settled
+from routilux.facts import Begun, Fact, Freed, Happening, Rang, Settled, Taken
 from routilux.machine.delivery import Activation
+from routilux.machine.forecast import is_due
 from routilux.ports import Alarms, Clock
-from routilux.rotation import News, Rotation
+from routilux.rotation import Rotation, Word
 
 
 class DurableSeat(Seat):
@@ -43,20 +44,20 @@ class DurableSeat(Seat):
         """Why the job is to be let go."""
 
 
-class Kept(NamedTuple):
-    """A fact that is durable, or why it never will be."""
+@dataclass(frozen=True, slots=True)
+class Kept(Word):
+    """A fact is durable, or why it never will be."""
 
-    seat: DurableSeat
-    fact: Fact
+    fact: Happening
     error: StoreError | None
     happened: Latch | None
-    """Set when it has happened."""
+    """Set when it has happened to the machine."""
 
 
-class Noted(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Noted(Word):
     """It is durable that an attempt begins, or it never will be."""
 
-    seat: DurableSeat
     driver: Driver
     activation: Activation
     error: StoreError | None
@@ -65,38 +66,34 @@ class Noted(NamedTuple):
 class DurableRotation(Rotation):
     """Starts an attempt only when the store has what must be known of it."""
 
-    def __init__(self, crew: Crew, clock: Clock, tell: Callable[[News], None], noted: Callable[[Noted], None]) -> None:
-        """`noted` is called by another thread, later."""
-        super().__init__(crew, clock, tell)
-        self._noted = noted
+    hear: Callable[[Seat, Word], None]
+    """Tells the engine, from any thread."""
 
     def begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
         assert isinstance(seat, DurableSeat)
         if seat.log.must_note(activation):
             begins = Begun(activation[0], activation[5], self._clock.now())
-            seat.log.append_begun(begins, lambda error: self._noted(Noted(seat, driver, activation, error)))
+            seat.log.append_begun(begins, lambda error: self.hear(seat, Noted(driver, activation, error)))
         else:
             super().begin(driver, seat, activation)
 
-    def begin_noted(self, noted: Noted) -> None:
+    def begin_noted(self, seat: Seat, noted: Noted) -> None:
         """Starts an attempt if it is still wanted."""
-        if noted.seat.course.machine.running.get(noted.activation[0]) is noted.activation:
-            super().begin(noted.driver, noted.seat, noted.activation)
+        if seat.course.machine.running.get(noted.activation[0]) is noted.activation:
+            super().begin(noted.driver, seat, noted.activation)
 
 
 class DurableEngine(Engine):
     """Runs any number of durable jobs."""
 
+    rotation = DurableRotation
     _jobs: DurableRotation
 
     def __init__(self, crew: Crew, new_alarms: Callable[[Engine], Alarms[Seat]], clock: Clock) -> None:
-        self._kept: deque[Kept | Noted] = deque()
         self._awaited: dict[int, Latch] = {}
         """By the identity of a fact in the inbox: what is to be set when it has happened."""
         super().__init__(crew, new_alarms, clock)
-
-    def new_rotation(self) -> DurableRotation:
-        return DurableRotation(self.crew, self._clock, self.inbox.append, self._come_back)
+        self._jobs.hear = self._hear
 
     def tell(self, seat: Seat, fact: Fact) -> None:
         """As `post`, and returns when it has happened; at once where the calling thread may be needed for that."""
@@ -134,46 +131,40 @@ class DurableEngine(Engine):
     def keep(self, wake: Callable[[], None]) -> bool:
         return False
 
-    def _come_back(self, news: Kept | Noted) -> None:
-        self._kept.append(news)
-        self.look_again(news.seat)
-
-    def _apply_all(self) -> dict[Seat, None]:
-        # What came back was put there before the inbox was told, so it is looked for after the inbox.
-        changed = super()._apply_all()
-        while self._kept:
-            news = self._kept.popleft()
-            changed[news.seat] = None
-            if not news.seat.told:
-                self._step(news)
-            if isinstance(news, Kept) and news.happened is not None:
-                news.happened.set()
-        return changed
-
-    def _heed(self, seat: Seat, fact: Fact) -> None:
+    def _heed(self, seat: Seat, fact: Fact | Word) -> None:
         """Has the store keep a fact; what only affects who waits for a limit, or comes too late, need not be."""
         assert isinstance(seat, DurableSeat)
-        happened = self._awaited.pop(id(fact), None)
-        ringing = isinstance(fact, Rang)
-        if seat.told or isinstance(fact, Freed) or (ringing and not seat.course.machine.is_due(fact.moment)):
+        if isinstance(fact, Word):
+            self._take_word(seat, fact)
+            return
+        machine, happened = seat.course.machine, self._awaited.pop(id(fact), None)
+        passing = isinstance(fact, Rang) and not is_due(machine, fact.moment)
+        if seat.told or passing or isinstance(fact, (Freed, Taken)):
             super()._heed(seat, fact)
             if happened is not None:
                 happened.set()
             return
-        if ringing:
-            seat.alarm = seat.course.machine.timers.next_due
-        seat.log.append(fact, lambda complete, error: self._come_back(Kept(seat, complete, error, happened)))
+        if isinstance(fact, Rang):
+            seat.alarm = machine.timers.next_due
+        seat.log.append(fact, lambda complete, error: self._hear(seat, Kept(complete, error, happened)))
 
-    def _step(self, news: Kept | Noted) -> None:
-        seat = news.seat
-        if news.error is not None:
-            seat.leaving = news.error
-        elif isinstance(news, Noted):
-            self._jobs.begin_noted(news)
-        else:
-            if isinstance(news.fact, Rang):
+    def _hear(self, seat: Seat, word: Word) -> None:
+        self.inbox.append((seat, word, None))
+        self._attend()
+
+    def _take_word(self, seat: DurableSeat, word: Word) -> None:
+        """What was kept happens now, unless the job has been let go meanwhile."""
+        assert isinstance(word, (Kept, Noted))
+        if word.error is not None:
+            seat.leaving = word.error
+        elif not seat.told and isinstance(word, Noted):
+            self._jobs.begin_noted(seat, word)
+        elif not seat.told and isinstance(word, Kept):
+            if isinstance(word.fact, Rang):
                 seat.alarm = None
-            super()._heed(seat, news.fact)
+            super()._heed(seat, word.fact)
+        if isinstance(word, Kept) and word.happened is not None:
+            word.happened.set()
 
     def _look_after(self, seat: Seat, finished: list[Seat]) -> None:
         assert isinstance(seat, DurableSeat)

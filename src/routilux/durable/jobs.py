@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
-from typing import Any
 
 from routilux.course import Course
 from routilux.durable.engine import DurableEngine
 from routilux.durable.log import JobLog, entry_of
 from routilux.durable.mode import DurableEngineMode, KnownMode
-from routilux.durable.past import Past
 from routilux.durable.paper import Paper
+from routilux.durable.past import Past
 from routilux.durable.request import Request
 from routilux.durable.sequential import DurableSequentialMode
-from routilux.durable.structure import from_data, missing
 from routilux.engine import Engine
-from routilux.errors import FlowChangedError, RecoveryError, RoutiluxError, WorkerLostError
+from routilux.errors import RecoveryError, RoutiluxError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, JobStatus, Opened, Origin, Settled, Started, taken_out
 from routilux.flow import FlowDefinition
@@ -26,8 +25,8 @@ from routilux.machine.replay import replay
 from routilux.modes import Mode
 from routilux.ports import Clock
 from routilux.settings import Settings
-from routilux.stores.opening import open_store
 from routilux.stores.port import FINISHED, Durability, NewJob, Store, StoredJob
+from routilux.stores.sqlite.store import open_store
 
 
 class StoredJobs:
@@ -42,6 +41,8 @@ class StoredJobs:
         given = isinstance(settings.store, Store)
         self._store: Store = settings.store if given else open_store(settings.store, Durability(settings.durability))
         self._own_store = not given
+        if not given:
+            weakref.finalize(self, self._store.close)
         self._running: dict[str, Prepared[Mode]] = {}
         """By id: the jobs that this process runs."""
         self._paper = Paper(flow, settings, self._store)
@@ -112,15 +113,8 @@ class StoredJobs:
         # Never earlier than what happened last, so that nothing waits longer than it would have had to.
         present = max(self._clock.epoch(), stored.changed_at)
         origin = Origin(stored.job_id, stored.flow_id, present - moment)
-        past = Past(self._store, forms.records, origin)
-        opened = past.first()
-        lacking = missing(from_data(opened.structure), forms.structure)
-        if lacking:
-            raise FlowChangedError(
-                f"Job {stored.job_id} cannot go on, because its flow has changed: {' '.join(lacking)} It stays as it is: "
-                "put back what is missing, or cancel it."
-            )
-        request = forms.requests.read(opened.request)
+        past = Past(self._store, forms.records, origin, forms.structure)
+        request = forms.requests.read(past.first().request)
         planned = self._launch.plan_with(request.entry, request.params, request.settings)
         over = stored.status in FINISHED
         return self._prepared(planned, origin, engine, own=own, streaming=streaming, past=past, over=over)
@@ -206,6 +200,6 @@ def _known(prepared: Prepared[Mode], clock: Clock) -> Prepared[Mode]:
 def _died(course: Course, number: int) -> WorkerLostError:
     routine_id = course.machine.running[number][1].routine_id
     return WorkerLostError(
-        f"Flow {course.origin.flow_id!r}, routine {routine_id!r}: the process that ran activation {number} ended before "
-        "its handler did."
+        f"Flow {course.origin.flow_id!r}, routine {routine_id!r}: the process that ran activation {number} ended "
+        "before its handler did."
     )

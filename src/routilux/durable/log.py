@@ -1,7 +1,7 @@
 """The log of one job: what happened to it becomes entries of a store, before its machine is told.
 
-A fact is completed first: what a machine finds out for itself when a fact happens, but could not find out when it happens
-again - which timeouts were over, what a strategy said of an exception - goes into the fact.
+A fact is completed first: what a machine finds out for itself when a fact happens, but could not find out when it
+happens again - which timeouts were over, what a strategy said of an exception - goes into the fact.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from typing import Any
 from routilux.course import Course
 from routilux.durable.records import Records
 from routilux.errors import PayloadError, StoreError
-from routilux.facts import Begun, Fact, Origin, Rang, Settled, StoredFact
+from routilux.facts import Begun, Happening, Origin, Rang, Settled, StoredFact
 from routilux.machine.delivery import Activation
+from routilux.machine.forecast import decision_on, timed_out
 from routilux.stores.port import Entry, Store
 
 
@@ -36,13 +37,13 @@ class JobLog:
         """Keeps facts that are complete; they are durable when this returns."""
         self._store.write(self._course.origin.job_id, [self._entry(fact) for fact in facts])
 
-    def keep(self, fact: Fact) -> Fact:
+    def keep(self, fact: Happening) -> Happening:
         """Keeps a fact, which is durable when this returns, and gives what is to happen to the machine."""
         complete, entry = self._completed(fact)
         self._store.write(self._course.origin.job_id, [entry])
         return complete
 
-    def append(self, fact: Fact, then: Callable[[Fact, StoreError | None], None]) -> None:
+    def append(self, fact: Happening, then: Callable[[Happening, StoreError | None], None]) -> None:
         """As `keep`, without waiting: `then` is given what is to happen, in another thread, once it is durable."""
         complete, entry = self._completed(fact)
         self._store.append(self._course.origin.job_id, [entry], lambda error: then(complete, error))
@@ -51,14 +52,14 @@ class JobLog:
         """Keeps that an attempt begins, without waiting; it may once `then` is told that this is durable."""
         self._store.append(self._course.origin.job_id, [self._entry(begun)], then)
 
-    def _completed(self, fact: Fact) -> tuple[Fact, Entry]:
+    def _completed(self, fact: Happening) -> tuple[Happening, Entry]:
         machine = self._course.machine
         if isinstance(fact, Rang):
             later = fact.later or {}
-            fact = fact._replace(over=[one for one in machine.timed_out(fact.moment) if one[0] not in later])
+            fact = fact._replace(over=[one for one in timed_out(machine, fact.moment) if one[0] not in later])
         elif isinstance(fact, Settled):
             if fact.error is not None:
-                fact = fact._replace(decision=machine.decision_on(fact))
+                fact = fact._replace(decision=decision_on(machine, fact))
             try:
                 return fact, self._entry(fact)
             except PayloadError as error:
@@ -71,7 +72,7 @@ class JobLog:
         where = f"Flow {self._course.origin.flow_id!r}" + ("" if station is None else f", routine {station!r}")
         refused = type(error)(f"{where}: what it emitted, or keeps as state, cannot be stored. {error}")
         fact = fact._replace(emissions=(), error=refused, more=False, frames=())
-        return fact._replace(decision=self._course.machine.decision_on(fact))
+        return fact._replace(decision=decision_on(self._course.machine, fact))
 
     def _entry(self, fact: StoredFact) -> Entry:
         state = None

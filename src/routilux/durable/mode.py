@@ -42,6 +42,9 @@ class DurableEngineMode(EngineMode):
         """Tells the job something, from any thread: it is durable and heeded when this returns, but in a handler."""
         self._engine.tell(self._seat, fact)
 
+    def leave(self, error: BaseException) -> None:
+        self._engine.leave(self._seat, error)
+
     def see_through(self) -> None:
         """Returns when the job is over; Ctrl-C lets it go and is raised again."""
         try:

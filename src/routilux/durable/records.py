@@ -8,7 +8,7 @@ wall clock. Beside its fact, the record of a `Settled` may hold the state that i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import msgspec
 

@@ -10,8 +10,9 @@ from routilux.drivers.invoke import Invoker
 from routilux.drivers.sequential import SequentialDriver
 from routilux.durable.log import JobLog
 from routilux.errors import StoreError
-from routilux.facts import Begun, Fact, Rang, Settled, Started
+from routilux.facts import Begun, Fact, Freed, Happening, Rang, Settled, Started, Taken
 from routilux.machine.delivery import Activation
+from routilux.machine.forecast import is_due
 from routilux.machine.step import apply
 from routilux.modes import SequentialMode
 from routilux.ports import Clock
@@ -28,21 +29,21 @@ class DurableSequentialDriver(SequentialDriver):
         self._told: deque[Fact] = deque()
 
     def post(self, fact: Fact) -> None:
-        """Tells the job something, from any thread: it is durable when this returns, and heeded between two handlers."""
+        """Tells the job something, from any thread; durable when this returns, it is heeded between two handlers."""
         with self._writing:
-            self._told.append(self._log.keep(fact))
+            self._told.append(fact if isinstance(fact, (Freed, Taken)) else self._log.keep(fact))
         super().post(fact)
 
     def heed(self, fact: Fact) -> None:
         self._heed_told()
 
     def ring(self, moment: int) -> None:
-        if self._machine.is_due(moment):
+        if is_due(self._machine, moment):
             self._keep(Rang(moment))
         else:
-            self._machine.ring(moment)
+            super().ring(moment)
 
-    def _keep(self, fact: Fact) -> None:
+    def _keep(self, fact: Happening) -> None:
         with self._writing:
             complete = self._log.keep(fact)
             self._heed_told()
@@ -72,21 +73,33 @@ class DurableSequentialMode(SequentialMode):
 
     def __init__(self, course: Course, invoker: Invoker, clock: Clock, log: JobLog) -> None:
         super().__init__(course, invoker, clock, DurableSequentialDriver(course, invoker, clock, log))
+        self._leaving: BaseException | None = None
+        """What left the block of the flow."""
 
     def begin(self, first: Started) -> None:
         if not self.course.machine.started:
             apply(self.course.machine, first)
 
+    def leave(self, error: BaseException) -> None:
+        self._leaving = error
+        self._driver.leaves = True
+        self._driver.post(Freed(self._clock.now()))
+
     def _run(self) -> None:
         machine, started = self.course.machine, self._thread is not None
         try:
             self._driver.run()
+            if self._leaving is not None and not machine.done:
+                self._let_go(self._leaving)
         except (KeyboardInterrupt, SystemExit, StoreError) as error:
-            self._invoker.close()
-            self.course.let_go(error)
+            self._let_go(error)
             if not (started and isinstance(error, StoreError)):
                 raise
         finally:
             self.course.thread = None
             if machine.done and self.course.ended_at is None:
                 self.course.finish(self._clock.now(), self._invoker.close())
+
+    def _let_go(self, error: BaseException) -> None:
+        self._invoker.close()
+        self.course.let_go(error)
