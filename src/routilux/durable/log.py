@@ -12,10 +12,13 @@ from typing import Any
 from routilux.course import Course
 from routilux.durable.records import Records
 from routilux.errors import PayloadError, StoreError
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import Begun, Happening, Origin, Rang, Settled, StoredFact
 from routilux.machine.delivery import Activation
 from routilux.machine.forecast import decision_on, timed_out
 from routilux.stores.port import Entry, Store
+
+ELSEWHERE = (ExecutionMode.MULTIPROCESSING, ExecutionMode.DISTRIBUTED)
 
 
 class JobLog:
@@ -29,9 +32,12 @@ class JobLog:
         self._suspects = suspects
 
     def must_note(self, activation: Activation) -> bool:
-        """Whether it must be durable that an attempt begins, before it does."""
+        """Whether it must be durable that an attempt begins, before it does.
+
+        What runs in another process cannot have been why this one died.
+        """
         station = activation[1]
-        return activation[0] <= self._suspects or station.crash_retries == 0
+        return station.crash_retries == 0 or (activation[0] <= self._suspects and station.mode not in ELSEWHERE)
 
     def write(self, facts: Iterable[StoredFact]) -> None:
         """Keeps facts that are complete; they are durable when this returns."""
