@@ -77,12 +77,16 @@ class Rotation:
                     machine.admission.kept = False
                     continue
                 turns.append(seat)
-                if driver is keep and kept is None:
+                if driver is keep and kept is None and self.may_follow(seat, activation):
                     keep.claim()
                     kept = seat, activation
                 else:
                     self.begin(driver, seat, activation)
         return kept
+
+    def may_follow(self, seat: Seat, activation: Activation) -> bool:
+        """Whether an attempt may begin at once, on a worker that has nothing else to do."""
+        return True
 
     def begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
         """Has a driver run an attempt."""

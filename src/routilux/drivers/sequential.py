@@ -49,6 +49,10 @@ class SequentialDriver:
         """The moment has come for which the machine wanted to be woken."""
         ring(self._machine, moment)
 
+    def rest(self) -> None:
+        """Nothing can run until something happens."""
+        self._course.read()
+
     def take_posted(self) -> list[Fact]:
         """What the job was told and has not heeded, for whoever goes on with it."""
         told = []
@@ -74,7 +78,7 @@ class SequentialDriver:
             elif machine.streaming and machine.delivery.left:
                 return
             elif not machine.done:
-                self._course.read()
+                self.rest()
                 fact = clock.wait(inbox, machine.timers.next_due, idle=not machine.paused)
                 if fact is not None:
                     self.heed(fact)

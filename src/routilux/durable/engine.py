@@ -77,6 +77,10 @@ class DurableRotation(Rotation):
         else:
             super().begin(driver, seat, activation)
 
+    def may_follow(self, seat: Seat, activation: Activation) -> bool:
+        assert isinstance(seat, DurableSeat)
+        return not seat.log.must_note(activation)
+
     def begin_noted(self, seat: Seat, noted: Noted) -> None:
         """Starts an attempt if it is still wanted."""
         if seat.course.machine.running.get(noted.activation[0]) is noted.activation:
@@ -125,8 +129,7 @@ class DurableEngine(Engine):
 
     def settled(self, driver: LocalDriver, seat: Seat, outcome: Settled) -> Following:
         self.inbox.append((seat, outcome, driver))
-        self._drain(None)
-        return None
+        return self._drain(driver)
 
     def keep(self, wake: Callable[[], None]) -> bool:
         return False

@@ -13,7 +13,7 @@ from routilux.durable.mode import DurableEngineMode, KnownMode
 from routilux.durable.paper import Paper
 from routilux.durable.past import Past
 from routilux.durable.request import Request
-from routilux.durable.sequential import DurableSequentialMode
+from routilux.durable.sequential import WINDOW, DurableSequentialMode
 from routilux.engine import Engine
 from routilux.errors import RecoveryError, RoutiluxError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
@@ -131,7 +131,7 @@ class StoredJobs:
         over: bool = False,
     ) -> Prepared[Mode]:
         launch, plan = self._launch, planned.plan
-        used, workers, window = None, 1, 1
+        used, workers, window = None, 1, planned.settings.max_pending or WINDOW
         if not over and (engine is not None or plan.modes != {ExecutionMode.SEQUENTIAL}):
             used = engine or launch.new_engine(planned.settings)
             used.crew.equip(plan.modes, plan.mode, used)

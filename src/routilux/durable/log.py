@@ -30,6 +30,12 @@ class JobLog:
         self._store = store
         self._records = records
         self._suspects = suspects
+        self._deferred: list[Entry] = []
+
+    @property
+    def waiting(self) -> int:
+        """How many entries have been deferred."""
+        return len(self._deferred)
 
     def must_note(self, activation: Activation) -> bool:
         """Whether it must be durable that an attempt begins, before it does.
@@ -43,14 +49,30 @@ class JobLog:
         """Keeps facts that are complete; they are durable when this returns."""
         self._store.write(self._course.origin.job_id, [self._entry(fact) for fact in facts])
 
-    def keep(self, fact: Happening) -> Happening:
-        """Keeps a fact, which is durable when this returns, and gives what is to happen to the machine."""
+    def defer(self, fact: Happening) -> Happening:
+        """Has a fact kept with the next that is written, and gives what is to happen to the machine."""
         complete, entry = self._completed(fact)
-        self._store.write(self._course.origin.job_id, [entry])
+        self._deferred.append(entry)
+        return complete
+
+    def note(self, begun: Begun) -> None:
+        """As `defer`, that an attempt begins."""
+        self._deferred.append(self._entry(begun))
+
+    def flush(self) -> None:
+        """Keeps what was deferred, which is durable when this returns."""
+        if self._deferred:
+            entries, self._deferred = self._deferred, []
+            self._store.write(self._course.origin.job_id, entries)
+
+    def keep(self, fact: Happening) -> Happening:
+        """As `defer`, and all is durable when this returns."""
+        complete = self.defer(fact)
+        self.flush()
         return complete
 
     def append(self, fact: Happening, then: Callable[[Happening, StoreError | None], None]) -> None:
-        """As `keep`, without waiting: `then` is given what is to happen, in another thread, once it is durable."""
+        """Keeps a fact without waiting: `then` is given what is to happen, in another thread, once it is durable."""
         complete, entry = self._completed(fact)
         self._store.append(self._course.origin.job_id, [entry], lambda error: then(complete, error))
 

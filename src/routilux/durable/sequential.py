@@ -1,4 +1,8 @@
-"""Durable jobs in sequence: each outcome is durable before anything follows from it, and one thread does it all."""
+"""Durable jobs in sequence: an outcome is durable before anything follows from it, and one thread does it all.
+
+What follows from an outcome is an activation that it fired. Until one of those is to run, the outcome may wait for
+others to be written with it, if to run it again would not take long: so a chain commits each step, a stream many at once.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,18 @@ from routilux.machine.step import apply
 from routilux.modes import SequentialMode
 from routilux.ports import Clock
 
+LONG = 1_000_000
+"""Nanoseconds of work that nobody should have to do again."""
+
+PATIENCE = 2_000_000
+"""Nanoseconds that an outcome waits for others at most while something runs."""
+
+MOST = 256
+"""Outcomes that wait to be written at once."""
+
+WINDOW = 64
+"""How many activations may be ready before sources are held back, so that many are written at once."""
+
 
 class DurableSequentialDriver(SequentialDriver):
     """Runs one job, whose log is always ahead of its machine."""
@@ -27,6 +43,10 @@ class DurableSequentialDriver(SequentialDriver):
         self._writing = threading.Lock()
         """So that facts happen to the machine in the order in which they were kept."""
         self._told: deque[Fact] = deque()
+        self._waiting_since: int | None = None
+        """When the oldest outcome ended that is not durable."""
+        self._durable = 0
+        """Of activations up to this number it is durable that they fired."""
 
     def post(self, fact: Fact) -> None:
         """Tells the job something, from any thread; durable when this returns, it is heeded between two handlers."""
@@ -43,11 +63,35 @@ class DurableSequentialDriver(SequentialDriver):
         else:
             super().ring(moment)
 
+    def rest(self) -> None:
+        self._write()
+        super().rest()
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self._write()
+
     def _keep(self, fact: Happening) -> None:
         with self._writing:
-            complete = self._log.keep(fact)
+            complete = self._log.defer(fact)
             self._heed_told()
         apply(self._machine, complete)
+        since = self._waiting_since
+        if isinstance(complete, Settled):
+            since = self._waiting_since = complete.ended if since is None else since
+            if complete.ended - complete.began >= LONG or complete.ended - since >= PATIENCE:
+                self._write()
+        if self._log.waiting >= MOST:
+            self._write()
+
+    def _write(self) -> None:
+        """Makes all durable that has happened."""
+        with self._writing:
+            self._log.flush()
+        self._waiting_since = None
+        self._durable = self._machine.delivery.fired
 
     def _heed_told(self) -> None:
         while self._told:
@@ -59,9 +103,12 @@ class DurableSequentialDriver(SequentialDriver):
     def _perform(self, activation: Activation) -> None:
         machine, now = self._machine, self._clock.now
         number, attempt = activation[0], activation[5]
-        began = now()
         if self._log.must_note(activation):
-            self._log.write([Begun(number, attempt, began)])
+            self._log.note(Begun(number, attempt, now()))
+            self._write()
+        elif number > self._durable or attempt > 1:
+            self._write()
+        began = now()
         emissions, error, more, measured = self._invoker(activation, machine.fan_outs.yields_of(number))
         if error is not None and not isinstance(error, Exception):
             raise error
