@@ -30,16 +30,35 @@ from routilux.machine.delivery import Activation
 from routilux.machine.forecast import is_due
 from routilux.ports import Alarms, Clock
 from routilux.rotation import Rotation, Word
+from routilux.slots import OUTPUT
+
+LONG = 1_000_000
+"""Nanoseconds after which what a generator gave is kept, whatever more it has to give."""
+
+
+class Pulled:
+    """What one generator has given since it was last told of."""
+
+    __slots__ = ("asked", "began", "emissions")
+
+    def __init__(self, began: int) -> None:
+        self.began = began
+        self.asked = 0
+        self.emissions: list[tuple[str, Any]] = []
 
 
 class DurableSeat(Seat):
     """The place of a durable job in its engine."""
 
-    __slots__ = ("leaving", "log")
+    __slots__ = ("broken", "leaving", "log", "pulled")
 
     def __init__(self, course: Course, invoker: Invoker, context: Context, log: JobLog) -> None:
         super().__init__(course, invoker, context)
         self.log = log
+        self.pulled: dict[int, Pulled] = {}
+        """By activation: what generators have given that is not kept yet."""
+        self.broken: dict[int, Settled] = {}
+        """By activation: how generators failed after that; it is told when they are asked again."""
         self.leaving: BaseException | None = None
         """Why the job is to be let go."""
 
@@ -71,7 +90,10 @@ class DurableRotation(Rotation):
 
     def begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
         assert isinstance(seat, DurableSeat)
-        if seat.log.must_note(activation):
+        broken = seat.broken.pop(activation[0], None)
+        if broken is not None:
+            self._tell((seat, broken, None))
+        elif seat.log.must_note(activation):
             begins = Begun(activation[0], activation[5], self._clock.now())
             seat.log.append_begun(begins, lambda error: self.hear(seat, Noted(driver, activation, error)))
         else:
@@ -79,7 +101,7 @@ class DurableRotation(Rotation):
 
     def may_follow(self, seat: Seat, activation: Activation) -> bool:
         assert isinstance(seat, DurableSeat)
-        return not seat.log.must_note(activation)
+        return activation[0] not in seat.broken and not seat.log.must_note(activation)
 
     def begin_noted(self, seat: Seat, noted: Noted) -> None:
         """Starts an attempt if it is still wanted."""
@@ -125,9 +147,38 @@ class DurableEngine(Engine):
         ended: int,
         worker: int,
     ) -> Following:
-        return self.settled(driver, seat, settled_by(activation, value, began, ended, worker))
+        assert isinstance(seat, DurableSeat)
+        if not activation[1].is_generator:
+            return self.settled(driver, seat, settled_by(activation, value, began, ended, worker))
+        number, attempt, machine = activation[0], activation[5], seat.course.machine
+        pulled = seat.pulled.get(number) or seat.pulled.setdefault(number, Pulled(began))
+        pulled.asked += 1
+        if value is not None:
+            pulled.emissions.append((OUTPUT, value))
+        if ended - pulled.began < LONG and machine.admission.pending + pulled.asked < machine.window:
+            return seat, activation
+        del seat.pulled[number]
+        given = Settled(number, attempt, pulled.began, ended, worker, pulled.emissions, more=True, asked=pulled.asked)
+        return self.settled(driver, seat, given)
 
     def settled(self, driver: LocalDriver, seat: Seat, outcome: Settled) -> Following:
+        assert isinstance(seat, DurableSeat)
+        pulled = seat.pulled.pop(outcome.activation_id, None)
+        if pulled is not None:
+            more = outcome.error is not None
+            if more:
+                seat.broken[outcome.activation_id] = outcome
+            emissions, asked = [*pulled.emissions, *outcome.emissions], pulled.asked + (not more)
+            outcome = Settled(
+                outcome.activation_id,
+                outcome.attempt,
+                pulled.began,
+                outcome.ended,
+                outcome.worker,
+                emissions,
+                more=more,
+                asked=asked,
+            )
         self.inbox.append((seat, outcome, driver))
         return self._drain(driver)
 

@@ -1,7 +1,7 @@
 """Durable jobs in sequence: an outcome is durable before anything follows from it, and one thread does it all.
 
 What follows from an outcome is an activation that it fired. Until one of those is to run, the outcome may wait for
-others to be written with it, if to run it again would not take long: so a chain commits each step, a stream many at once.
+others to be written with it, if to run it again would not take long: a chain commits each step, a stream many at once.
 """
 
 from __future__ import annotations
