@@ -130,6 +130,55 @@ class RecordingError(RoutiluxError, ValueError):
     """A recorded job cannot be read: it is damaged, of another version, or of another flow."""
 
 
+class StoreError(RoutiluxError):
+    """A store cannot do what it was asked; the subclasses are what a caller can act on."""
+
+
+class StoreInUseError(StoreError):
+    """Another process, or this one, has the store open for writing."""
+
+
+class StoreFullError(StoreError):
+    """There is no room for what the store was given."""
+
+
+class StoreBusyError(StoreError):
+    """A foreign program keeps the store locked."""
+
+
+class StoreUnavailableError(StoreError):
+    """The disk under a store fails, or the server of one cannot be reached."""
+
+
+class StoreDamagedError(StoreError):
+    """What is in the store is not what was written there; `job_id` and `seq` say from where on, where known."""
+
+    def __init__(self, message: str, job_id: str | None = None, seq: int | None = None) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.seq = seq
+
+
+class StoreVersionError(StoreError):
+    """The file is no store, or one of another version, or the database itself is too old."""
+
+
+class FencedError(StoreError):
+    """Somebody else has opened the store for writing since; this process may not write to it any more."""
+
+
+class ForkedError(StoreError):
+    """A store that was open when the process forked was used in the child."""
+
+
+class KeyTakenError(StoreError, ValueError):
+    """A job of this flow has the key already, and was submitted with another request."""
+
+
+class UnknownJobError(StoreError, LookupError):
+    """The store has no job of this id."""
+
+
 class LoadTestError(RoutiluxError):
     """A flow cannot be put under load, because its jobs fail without any."""
 
