@@ -62,6 +62,7 @@ class Committer:
         self._answered = 0
         self._due: int | None = None
         self._closed = False
+        self._ended = False
         self._broken: StoreError | None = None
         self._thread = threading.Thread(target=self._run, name="routilux-store", daemon=True)
         self._thread.start()
@@ -69,7 +70,7 @@ class Committer:
     def accept(self, change: Change, told: Told | None = None) -> None:
         """Puts a change in line; `told` is given its answer, or the error it failed with."""
         with self._counting:
-            if self._closed:
+            if self._ended or (self._closed and threading.current_thread() is not self._thread):
                 raise StoreError("The store is closed.")
             self._accepted += 1
             self._line.put(_Waiting(change, told))
@@ -155,9 +156,9 @@ class Committer:
                 pass
         finally:
             with self._counting:
-                self._closed = True
-            ended = self._broken or StoreError("The store is closed, or what was to be told of a commit raised.")
-            while (batch := self._batch(0)) != []:
+                self._closed = self._ended = True
+            ended = self._broken or StoreError("Nothing more is written, because who was told of a commit raised.")
+            while batch := self._batch(0):
                 self._answer(batch, [ended] * len(batch))
 
     def _turn(self) -> bool:
@@ -168,7 +169,9 @@ class Committer:
                     answers = self._committed(changes, patient=True)
                 except StoreError as error:
                     answers = [error] * len(changes)
-            self._answer([waiting for waiting in batch if waiting.change is not None], answers)
+            raised = self._answer([waiting for waiting in batch if waiting.change is not None], answers)
+            if raised is not None:
+                raise raised
         with self._writing:
             self._look_after()
         return not (self._closed and self._line.empty())
@@ -182,12 +185,11 @@ class Committer:
                 batch.append(self._line.get_nowait())
         return batch
 
-    def _answer(self, batch: Sequence[_Waiting], answers: Sequence[Answer]) -> None:
-        raised = None
+    def _answer(self, batch: Sequence[_Waiting], answers: Sequence[Answer]) -> Exception | None:
+        raised: Exception | None = None
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.told is not None:
                 _, error = guarded(waiting.told, answer)
                 raised = raised or error
         self._answered += sum(waiting.change is not None for waiting in batch)
-        if raised is not None:
-            raise raised
+        return raised

@@ -163,7 +163,7 @@ class Ledger:
         head.seq, head.chain = seq, chain
         self._newest = (job_id, seq, chain)
         self._behind.add(job_id)
-        self._bytes += 2 * _PAGE + len(entry.body)
+        self._bytes += _PAGE + len(entry.body)
         self._open = None
         return opened.answers
 
@@ -176,7 +176,7 @@ class Ledger:
         self._connection.execute("COMMIT")
         self._behind |= opened.touched
         self._purges += opened.removed
-        self._bytes += _PAGE * (1 + 2 * len(opened.touched)) + sum(len(fact[5]) + 128 for fact in opened.facts)
+        self._bytes += _PAGE * (1 + len(opened.touched)) + sum(len(fact[5]) + 128 for fact in opened.facts)
         self._open = None
         if opened.removed:
             self._write_mark()

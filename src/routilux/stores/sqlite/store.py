@@ -163,7 +163,7 @@ class SQLiteStore(Store):
         # The connection of the parent is neither used nor closed in a child: that would harm the parent's file.
         if os.getpid() != self._pid:
             raise ForkedError(
-                f"The store {self._path} was opened before this process was forked. Open it in the child if that uses it."
+                f"The store {self._path} was opened before this process was forked. Open it where it is used."
             )
 
     def _sweep(self) -> None:
