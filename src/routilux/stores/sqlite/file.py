@@ -70,7 +70,9 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise StoreUnavailableError(f"There is no store {path}.")
     try:
-        connection = _opened(path, "ro")
+        # SQLite reads along with a writer by means of files beside it. Where nobody may make them, nobody writes.
+        alone = not os.access(path.parent, os.W_OK) and not beside(path, "-wal").exists()
+        connection = _opened(path, "ro&immutable=1" if alone else "ro")
     except sqlite3.Error as error:
         raise store_error(error, path) from error
     return _of_this_version(connection, path)

@@ -61,6 +61,11 @@ class _Transaction:
         self.touched: set[str] = set()
         self.removed = 0
 
+    def insert(self, connection: sqlite3.Connection) -> None:
+        """Brings the entries that came since the last time into the file."""
+        connection.executemany(_ADD, self.facts[self.inserted :] if self.inserted else self.facts)
+        self.inserted = len(self.facts)
+
 
 class Ledger:
     """The only one that writes to a file."""
@@ -138,13 +143,7 @@ class Ledger:
         self._connection.execute("BEGIN IMMEDIATE")
         if self._connection.execute("SELECT epoch FROM owner").fetchone() != (self.epoch,):
             self._connection.execute("ROLLBACK")
-            raise self._fenced()
-
-    def _fenced(self) -> FencedError:
-        return FencedError(
-            f"The store {self._path} has been opened by somebody else since. Nothing more is written to it from here; "
-            "open it again."
-        )
+            raise _fenced(self._path)
 
     def _add_one(self, changes: Sequence[Change], addition: Addition) -> list[Answer]:
         job_id, (entry,) = addition
@@ -159,7 +158,7 @@ class Ledger:
         added = self._connection.execute(_ADD_ONE, (number, seq, *entry, chain, epoch)).rowcount
         if added != 1:
             self._open = None
-            raise self._fenced()
+            raise _fenced(self._path)
         head.seq, head.chain = seq, chain
         self._newest = (job_id, seq, chain)
         self._behind.add(job_id)
@@ -172,7 +171,7 @@ class Ledger:
         self._begin()
         for change in changes:
             opened.answers.append(self._applied(change, opened))
-        self._insert(opened)
+        opened.insert(self._connection)
         self._connection.execute("COMMIT")
         self._behind |= opened.touched
         self._purges += opened.removed
@@ -225,7 +224,7 @@ class Ledger:
 
     def _again(self, new: NewJob, row: tuple[Any, ...], opened: _Transaction) -> StoredJob | StoreError:
         # The first submission may stand in this very transaction.
-        self._insert(opened)
+        opened.insert(self._connection)
         first = stored(self._connection, job_row(row))
         if first.request == new.request:
             return first
@@ -249,7 +248,7 @@ class Ledger:
         job = find_job(self._connection, job_id)
         if job is None:
             return _unknown(job_id)
-        self._insert(opened)
+        opened.insert(self._connection)
         opened.facts = [fact for fact in opened.facts if fact[0] != job.number]
         opened.inserted = len(opened.facts)
         opened.touched.discard(job_id)
@@ -260,10 +259,6 @@ class Ledger:
         self._connection.execute("DELETE FROM jobs WHERE number = ?", (job.number,))
         self._connection.execute("UPDATE owner SET purges = purges + 1")
         return None
-
-    def _insert(self, opened: _Transaction) -> None:
-        self._connection.executemany(_ADD, opened.facts[opened.inserted :] if opened.inserted else opened.facts)
-        opened.inserted = len(opened.facts)
 
     def _head(self, job_id: str) -> _Head | None:
         job = find_job(self._connection, job_id)
@@ -320,6 +315,12 @@ class Ledger:
         # Only what has reached the file is certain to outlive a loss of power at every level of durability.
         if logged == worked_in:
             self._write_mark()
+
+
+def _fenced(path: Path) -> FencedError:
+    return FencedError(
+        f"The store {path} has been opened by somebody else since. Nothing more is written from here; open it again."
+    )
 
 
 def _unknown(job_id: str) -> UnknownJobError:
