@@ -171,13 +171,14 @@ def test_a_store_may_be_read_while_another_process_writes_to_it(path: Path) -> N
         writer.kill()
 
 
-def test_who_was_overtaken_writes_nothing_more(path: Path) -> None:
+@pytest.mark.parametrize("count", [1, 2])
+def test_who_was_overtaken_writes_nothing_more(path: Path, count: int) -> None:
     answers: list[StoreError | None] = []
     with open_store(path) as store:
         store.submit(new_job())
         taker = Ledger(path, Durability.POWER, "elsewhere", 1, 0)
         with pytest.raises(FencedError, match="opened by somebody else"):
-            store.write("job", numbered(1))
+            store.write("job", numbered(count))
         store.append("job", numbered(1), answers.append)
         store.set_status("job", "running")
         with pytest.raises(FencedError):
