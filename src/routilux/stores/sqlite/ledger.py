@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from routilux.errors import FencedError, KeyTakenError, StoreError, StoreUnavailableError, UnknownJobError
 from routilux.stores.chain import first_link, next_link
@@ -48,13 +48,24 @@ class _Head:
         self.chain = chain
 
 
+class _Left(NamedTuple):
+    """A transaction that has begun and, if it was left, may have been committed."""
+
+    changes: Sequence[Change]
+    answers: list[Answer]
+    last: tuple[int, int, bytes] | None
+    """Number of the job, seq and chain of an entry that is in the file if it was."""
+
+
+_NOTHING = _Left((), [], None)
+
+
 class _Transaction:
-    """One that may have been committed."""
+    """What many changes come to."""
 
-    __slots__ = ("answers", "changes", "facts", "inserted", "removed", "touched")
+    __slots__ = ("answers", "facts", "inserted", "removed", "touched")
 
-    def __init__(self, changes: Sequence[Change]) -> None:
-        self.changes = changes
+    def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.facts: list[tuple[Any, ...]] = []
         self.inserted = 0
@@ -78,7 +89,7 @@ class Ledger:
         self._heads: dict[str, _Head] = {}
         self._behind: set[str] = set()
         self._newest: tuple[str, int, bytes] | None = None
-        self._open: _Transaction | None = None
+        self._open: _Left | None = None
         self._reopen = False
         self._bytes = 0
         self._due: int | None = None
@@ -133,7 +144,7 @@ class Ledger:
         with suppress(StoreError, sqlite3.Error), closing(self._connection):
             self._resolved(())
             self._checkpoint()
-            self._open = _Transaction(())
+            self._open = _NOTHING
             self._begin()
             self._connection.execute("UPDATE owner SET pid = 0")
             self._connection.execute("COMMIT")
@@ -152,9 +163,8 @@ class Ledger:
             return [_unknown(job_id)]
         number, seq, epoch = head.job.number, head.seq + 1, self.epoch
         chain = next_link(head.chain, seq, epoch, entry)
-        self._open = opened = _Transaction(changes)
-        opened.answers.append(None)
-        opened.facts.append((number, seq, epoch, *entry, chain))
+        answers: list[Answer] = [None]
+        self._open = _Left(changes, answers, (number, seq, chain))
         added = self._connection.execute(_ADD_ONE, (number, seq, *entry, chain, epoch)).rowcount
         if added != 1:
             self._open = None
@@ -164,14 +174,18 @@ class Ledger:
         self._behind.add(job_id)
         self._bytes += _PAGE + len(entry.body)
         self._open = None
-        return opened.answers
+        return answers
 
     def _transact(self, changes: Sequence[Change]) -> list[Answer]:
-        self._open = opened = _Transaction(changes)
+        opened = _Transaction()
+        self._open = _Left(changes, opened.answers, None)
         self._begin()
         for change in changes:
             opened.answers.append(self._applied(change, opened))
         opened.insert(self._connection)
+        if opened.facts:
+            number, seq, *_, chain = opened.facts[-1]
+            self._open = _Left(changes, opened.answers, (number, seq, chain))
         self._connection.execute("COMMIT")
         self._behind |= opened.touched
         self._purges += opened.removed
@@ -279,18 +293,17 @@ class Ledger:
             self._connection.execute("ROLLBACK")
         self._heads.clear()
         self._newest = None
+        answers = None
+        if left is not None and left.last is not None and left.changes is changes:
+            query = "SELECT 1 FROM facts WHERE job = ? AND seq = ? AND chain = ?"
+            answers = left.answers if self._connection.execute(query, left.last).fetchone() else None
         self._open = None
-        if left is None or not left.facts or left.changes is not changes:
-            return None
-        number, seq, *_, chain = left.facts[-1]
-        query = "SELECT 1 FROM facts WHERE job = ? AND seq = ? AND chain = ?"
-        found = self._connection.execute(query, (number, seq, chain)).fetchone()
-        return None if found is None else left.answers
+        return answers
 
     def _write_heads(self) -> None:
         behind = [head for job_id in self._behind if (head := self._heads.get(job_id) or self._head(job_id))]
         jobs = [head.job._replace(entries=head.seq, chain=head.chain) for head in behind]
-        self._open = _Transaction(())
+        self._open = _NOTHING
         self._begin()
         self._connection.executemany(
             "UPDATE jobs SET entries = ?, chain = ?, crc = ? WHERE number = ?",
