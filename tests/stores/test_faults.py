@@ -390,3 +390,31 @@ def test_what_is_no_store_of_ours_is_left_alone(path: Path, tmp_path: Path) -> N
         open_store(tmp_path / "new.db")
     with pytest.raises(StoreError, match="There is no store"):
         open_store(tmp_path / "none.db", read_only=True)
+
+
+def test_a_store_whose_making_was_cut_short_is_made(path: Path) -> None:
+    path.touch()
+    with open_store(path) as store:
+        store.submit(new_job())
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("VACUUM")
+    assert path.stat().st_size > 0
+    with open_store(path) as store:
+        assert list(store.jobs()) == []
+
+
+def test_what_is_left_beside_a_file_that_was_removed_does_not_come_back(path: Path, tmp_path: Path) -> None:
+    with open_store(path) as store:
+        store.submit(new_job())
+        store.write("job", numbered(3))
+        left = {one: one.read_bytes() for one in tmp_path.iterdir() if one.name.endswith("-wal")}
+    assert left
+    path.unlink()
+    for one, data in left.items():
+        one.write_bytes(data)
+    with open_store(path) as store:
+        assert list(store.jobs()) == []
+        store.submit(new_job())
+    assert check(path).whole

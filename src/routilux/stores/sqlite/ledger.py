@@ -19,7 +19,7 @@ from routilux.errors import FencedError, KeyTakenError, StoreError, StoreUnavail
 from routilux.stores.chain import first_link, next_link
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
 from routilux.stores.port import Durability, NewJob, StoredJob
-from routilux.stores.sqlite.file import open_for_writing, store_error
+from routilux.stores.sqlite.file import check_structure, open_for_writing, store_error
 from routilux.stores.sqlite.records import stored
 from routilux.stores.sqlite.rows import JOB, JobRow, find_job, job_row, last_fact
 from routilux.stores.sqlite.tail import Mark, Tail
@@ -95,6 +95,7 @@ class Ledger:
         self._due: int | None = None
         self._tail = Tail(path)
         try:
+            check_structure(self._connection, path)
             self._tail.verify(self._connection, path)
             query = "UPDATE owner SET epoch = epoch + 1, pid = ?, host = ?, since = ? RETURNING epoch, purges"
             self.epoch, self._purges = self._connection.execute(query, (pid, host, now)).fetchall()[0]
