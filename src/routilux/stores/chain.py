@@ -26,6 +26,7 @@ def first_link(job_id: str, flow_id: str, key: str | None, created_at: int, requ
 
 def next_link(previous: bytes, seq: int, epoch: int, entry: Entry) -> bytes:
     """The link of an entry, by the one before it."""
-    kind = entry.kind.encode()
-    data = b"".join((previous, _NUMBERS(seq, epoch, entry.at, len(kind)), kind, entry.body))
+    kind, at, body = entry
+    encoded = kind.encode()
+    data = b"".join((previous, _NUMBERS(seq, epoch, at, len(encoded)), encoded, body))
     return hashlib.sha256(data).digest()

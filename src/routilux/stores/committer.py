@@ -22,6 +22,7 @@ from routilux.stores.changes import Answer, Barrier, Change
 MOST_AT_ONCE = 256
 """Changes in one commit: beyond that they wait longer, and nothing is gained."""
 
+_ALL = 1 << 60
 _FIRST_PAUSE = 5_000_000
 _LONGEST_PAUSE = 500_000_000
 _MAY_PASS = (StoreFullError, StoreBusyError, StoreUnavailableError)
@@ -57,7 +58,7 @@ class Committer:
         self._grace = int(grace_seconds * 1e9)
         self._writing = threading.Lock()
         self._counting = threading.Lock()
-        self._line: queue.SimpleQueue[_Waiting] = queue.SimpleQueue()
+        self._line: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._accepted = 0
         self._answered = 0
         self._due: int | None = None
@@ -158,8 +159,8 @@ class Committer:
             with self._counting:
                 self._closed = self._ended = True
             ended = self._broken or StoreError("Nothing more is written, because who was told of a commit raised.")
-            while batch := self._batch(0):
-                self._answer(batch, [ended] * len(batch))
+            batch = self._present(_ALL)
+            self._answer(batch, [ended] * len(batch))
 
     def _turn(self) -> bool:
         batch = self._batch(self._due)
@@ -179,10 +180,15 @@ class Committer:
     def _batch(self, until: int | None) -> list[_Waiting]:
         """Who stands in line; waits for the first, if need be."""
         first = self._clock.wait(self._line, until, idle=False)
-        batch = [] if first is None else [first]
+        return [] if first is None else [first, *self._present(MOST_AT_ONCE - 1)]
+
+    def _present(self, most: int) -> list[_Waiting]:
+        batch: list[_Waiting] = []
         with suppress(queue.Empty):
-            while batch and len(batch) < MOST_AT_ONCE:
-                batch.append(self._line.get_nowait())
+            while len(batch) < most:
+                # A clock may leave a `None` in the line, to wake who waits.
+                if (waiting := self._line.get_nowait()) is not None:
+                    batch.append(waiting)
         return batch
 
     def _answer(self, batch: Sequence[_Waiting], answers: Sequence[Answer]) -> Exception | None:

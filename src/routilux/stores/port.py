@@ -144,8 +144,8 @@ class Store(Records):
     def write(self, job_id: str, entries: Sequence[Entry]) -> None:
         """Adds entries, which are durable when this returns, and with them whatever was accepted before.
 
-        If it is interrupted by KeyboardInterrupt or SystemExit, the entries are written before that is raised.
-        Not to be called by a `then`.
+        KeyboardInterrupt and SystemExit come out of it before anything is written or after all of it is: once the
+        store has been flushed, `job` says which. Not to be called by a `then`.
         """
 
     @abstractmethod

@@ -26,7 +26,13 @@ VERSION = 1
 OLDEST_SQLITE = (3, 37)
 BUSY_SECONDS = 5.0
 
-TABLES = """
+CHECKED_BYTES = 64 * 1024 * 1024
+"""Up to this size the structure of a file is checked when it is opened; its entries are whenever they are read."""
+
+TABLES = f"""
+BEGIN EXCLUSIVE;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
 CREATE TABLE owner (
     one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL,
     since INTEGER NOT NULL, purges INTEGER NOT NULL
@@ -41,6 +47,7 @@ CREATE TABLE facts (
     job INTEGER NOT NULL, seq INTEGER NOT NULL, epoch INTEGER NOT NULL, kind TEXT NOT NULL, at INTEGER NOT NULL,
     body BLOB NOT NULL, chain BLOB NOT NULL, PRIMARY KEY (job, seq)
 ) STRICT, WITHOUT ROWID;
+COMMIT;
 """
 """The request of a job is its entry number 0. `entries` and `chain` of a job are those of some moment shortly ago."""
 
@@ -70,7 +77,9 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise StoreUnavailableError(f"There is no store {path}.")
     try:
-        connection = _opened(path, "ro")
+        # SQLite reads along with a writer by means of files beside it. Where nobody may make them, nobody writes.
+        alone = not os.access(path.parent, os.W_OK) and not beside(path, "-wal").exists()
+        connection = _opened(path, "ro&immutable=1" if alone else "ro")
     except sqlite3.Error as error:
         raise store_error(error, path) from error
     return _of_this_version(connection, path)
@@ -81,17 +90,22 @@ def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StoreVersionError(f"A store needs SQLite 3.37 or newer; this Python has {sqlite3.sqlite_version}.")
     try:
-        if not path.exists() or path.stat().st_size == 0:
-            _make(path)
-        connection = _of_this_version(_opened(path, "rw"), path)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {'FULL' if durability is Durability.POWER else 'NORMAL'}")
-        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # Made before SQLite would make it, so that nobody else may read it.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
+        return _ready(_opened(path, "rw"), path, durability)
     except sqlite3.Error as error:
         raise store_error(error, path) from error
     except OSError as error:
-        raise StoreUnavailableError(f"The store {path} cannot be made: {error}.") from error
-    return connection
+        raise StoreUnavailableError(f"The store {path} cannot be opened: {error}.") from error
+
+
+def check_structure(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises `StoreDamagedError` if SQLite finds the tables of a file that is not too large to be looked at damaged."""
+    if path.stat().st_size <= CHECKED_BYTES:
+        for pragma in ("quick_check(1)", "integrity_check(jobs)"):
+            found = " ".join(connection.execute(f"PRAGMA {pragma}").fetchone()[0].split())
+            if found != "ok":
+                raise StoreDamagedError(f"The store {path} is damaged: {found}. `repair` copies what is whole.")
 
 
 def beside(path: Path, suffix: str) -> Path:
@@ -99,19 +113,19 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _make(path: Path) -> None:
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-    os.close(os.open(path, flags, 0o600))
-    beside(path, ".head").unlink(missing_ok=True)
-    connection = _opened(path, "rw")
+def _ready(connection: sqlite3.Connection, path: Path, durability: Durability) -> sqlite3.Connection:
     try:
+        if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None:
+            beside(path, ".head").unlink(missing_ok=True)
+            connection.executescript(TABLES)
+        _of_this_version(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.executescript(
-            f"BEGIN EXCLUSIVE; {TABLES} PRAGMA application_id = {APPLICATION_ID}; "
-            f"PRAGMA user_version = {VERSION}; COMMIT;"
-        )
-    finally:
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durability is Durability.POWER else 'NORMAL'}")
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+    except (sqlite3.Error, OSError):
         connection.close()
+        raise
+    return connection
 
 
 def _opened(path: Path, mode: str) -> sqlite3.Connection:

@@ -13,13 +13,13 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from routilux.errors import FencedError, KeyTakenError, StoreError, StoreUnavailableError, UnknownJobError
 from routilux.stores.chain import first_link, next_link
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
 from routilux.stores.port import Durability, NewJob, StoredJob
-from routilux.stores.sqlite.file import open_for_writing, store_error
+from routilux.stores.sqlite.file import check_structure, open_for_writing, store_error
 from routilux.stores.sqlite.records import stored
 from routilux.stores.sqlite.rows import JOB, JobRow, find_job, job_row, last_fact
 from routilux.stores.sqlite.tail import Mark, Tail
@@ -48,18 +48,34 @@ class _Head:
         self.chain = chain
 
 
+class _Left(NamedTuple):
+    """A transaction that has begun and, if it was left, may have been committed."""
+
+    changes: Sequence[Change]
+    answers: list[Answer]
+    last: tuple[int, int, bytes] | None
+    """Number of the job, seq and chain of an entry that is in the file if it was."""
+
+
+_NOTHING = _Left((), [], None)
+
+
 class _Transaction:
-    """One that may have been committed."""
+    """What many changes come to."""
 
-    __slots__ = ("answers", "changes", "facts", "inserted", "removed", "touched")
+    __slots__ = ("answers", "facts", "inserted", "removed", "touched")
 
-    def __init__(self, changes: Sequence[Change]) -> None:
-        self.changes = changes
+    def __init__(self) -> None:
         self.answers: list[Answer] = []
         self.facts: list[tuple[Any, ...]] = []
         self.inserted = 0
         self.touched: set[str] = set()
         self.removed = 0
+
+    def insert(self, connection: sqlite3.Connection) -> None:
+        """Brings the entries that came since the last time into the file."""
+        connection.executemany(_ADD, self.facts[self.inserted :] if self.inserted else self.facts)
+        self.inserted = len(self.facts)
 
 
 class Ledger:
@@ -73,12 +89,13 @@ class Ledger:
         self._heads: dict[str, _Head] = {}
         self._behind: set[str] = set()
         self._newest: tuple[str, int, bytes] | None = None
-        self._open: _Transaction | None = None
+        self._open: _Left | None = None
         self._reopen = False
         self._bytes = 0
         self._due: int | None = None
         self._tail = Tail(path)
         try:
+            check_structure(self._connection, path)
             self._tail.verify(self._connection, path)
             query = "UPDATE owner SET epoch = epoch + 1, pid = ?, host = ?, since = ? RETURNING epoch, purges"
             self.epoch, self._purges = self._connection.execute(query, (pid, host, now)).fetchall()[0]
@@ -128,7 +145,7 @@ class Ledger:
         with suppress(StoreError, sqlite3.Error), closing(self._connection):
             self._resolved(())
             self._checkpoint()
-            self._open = _Transaction(())
+            self._open = _NOTHING
             self._begin()
             self._connection.execute("UPDATE owner SET pid = 0")
             self._connection.execute("COMMIT")
@@ -138,13 +155,7 @@ class Ledger:
         self._connection.execute("BEGIN IMMEDIATE")
         if self._connection.execute("SELECT epoch FROM owner").fetchone() != (self.epoch,):
             self._connection.execute("ROLLBACK")
-            raise self._fenced()
-
-    def _fenced(self) -> FencedError:
-        return FencedError(
-            f"The store {self._path} has been opened by somebody else since. Nothing more is written to it from here; "
-            "open it again."
-        )
+            raise _fenced(self._path)
 
     def _add_one(self, changes: Sequence[Change], addition: Addition) -> list[Answer]:
         job_id, (entry,) = addition
@@ -153,26 +164,29 @@ class Ledger:
             return [_unknown(job_id)]
         number, seq, epoch = head.job.number, head.seq + 1, self.epoch
         chain = next_link(head.chain, seq, epoch, entry)
-        self._open = opened = _Transaction(changes)
-        opened.answers.append(None)
-        opened.facts.append((number, seq, epoch, *entry, chain))
+        answers: list[Answer] = [None]
+        self._open = _Left(changes, answers, (number, seq, chain))
         added = self._connection.execute(_ADD_ONE, (number, seq, *entry, chain, epoch)).rowcount
         if added != 1:
             self._open = None
-            raise self._fenced()
+            raise _fenced(self._path)
         head.seq, head.chain = seq, chain
         self._newest = (job_id, seq, chain)
         self._behind.add(job_id)
         self._bytes += _PAGE + len(entry.body)
         self._open = None
-        return opened.answers
+        return answers
 
     def _transact(self, changes: Sequence[Change]) -> list[Answer]:
-        self._open = opened = _Transaction(changes)
+        opened = _Transaction()
+        self._open = _Left(changes, opened.answers, None)
         self._begin()
         for change in changes:
             opened.answers.append(self._applied(change, opened))
-        self._insert(opened)
+        opened.insert(self._connection)
+        if opened.facts:
+            number, seq, *_, chain = opened.facts[-1]
+            self._open = _Left(changes, opened.answers, (number, seq, chain))
         self._connection.execute("COMMIT")
         self._behind |= opened.touched
         self._purges += opened.removed
@@ -225,7 +239,7 @@ class Ledger:
 
     def _again(self, new: NewJob, row: tuple[Any, ...], opened: _Transaction) -> StoredJob | StoreError:
         # The first submission may stand in this very transaction.
-        self._insert(opened)
+        opened.insert(self._connection)
         first = stored(self._connection, job_row(row))
         if first.request == new.request:
             return first
@@ -249,7 +263,7 @@ class Ledger:
         job = find_job(self._connection, job_id)
         if job is None:
             return _unknown(job_id)
-        self._insert(opened)
+        opened.insert(self._connection)
         opened.facts = [fact for fact in opened.facts if fact[0] != job.number]
         opened.inserted = len(opened.facts)
         opened.touched.discard(job_id)
@@ -260,10 +274,6 @@ class Ledger:
         self._connection.execute("DELETE FROM jobs WHERE number = ?", (job.number,))
         self._connection.execute("UPDATE owner SET purges = purges + 1")
         return None
-
-    def _insert(self, opened: _Transaction) -> None:
-        self._connection.executemany(_ADD, opened.facts[opened.inserted :] if opened.inserted else opened.facts)
-        opened.inserted = len(opened.facts)
 
     def _head(self, job_id: str) -> _Head | None:
         job = find_job(self._connection, job_id)
@@ -284,18 +294,17 @@ class Ledger:
             self._connection.execute("ROLLBACK")
         self._heads.clear()
         self._newest = None
+        answers = None
+        if left is not None and left.last is not None and left.changes is changes:
+            query = "SELECT 1 FROM facts WHERE job = ? AND seq = ? AND chain = ?"
+            answers = left.answers if self._connection.execute(query, left.last).fetchone() else None
         self._open = None
-        if left is None or not left.facts or left.changes is not changes:
-            return None
-        number, seq, *_, chain = left.facts[-1]
-        query = "SELECT 1 FROM facts WHERE job = ? AND seq = ? AND chain = ?"
-        found = self._connection.execute(query, (number, seq, chain)).fetchone()
-        return None if found is None else left.answers
+        return answers
 
     def _write_heads(self) -> None:
         behind = [head for job_id in self._behind if (head := self._heads.get(job_id) or self._head(job_id))]
         jobs = [head.job._replace(entries=head.seq, chain=head.chain) for head in behind]
-        self._open = _Transaction(())
+        self._open = _NOTHING
         self._begin()
         self._connection.executemany(
             "UPDATE jobs SET entries = ?, chain = ?, crc = ? WHERE number = ?",
@@ -320,6 +329,12 @@ class Ledger:
         # Only what has reached the file is certain to outlive a loss of power at every level of durability.
         if logged == worked_in:
             self._write_mark()
+
+
+def _fenced(path: Path) -> FencedError:
+    return FencedError(
+        f"The store {path} has been opened by somebody else since. Nothing more is written from here; open it again."
+    )
 
 
 def _unknown(job_id: str) -> UnknownJobError:

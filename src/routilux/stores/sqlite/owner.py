@@ -47,7 +47,7 @@ class OwnerLock:
         self._handles: list[int] = []
         try:
             self._take(folder)
-        except BaseException:
+        except (StoreError, OSError):
             self.release()
             raise
 

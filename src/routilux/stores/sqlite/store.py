@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import re
-import sqlite3
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 from typing import Literal, overload
 
 from routilux.clock import SystemClock
-from routilux.errors import ForkedError, StoreDamagedError, StoreError, StoreUnavailableError
+from routilux.errors import ForkedError, StoreError, StoreUnavailableError
 from routilux.ports import Clock
 from routilux.stores.blobs import Blobs
 from routilux.stores.changes import Addition, Removal, StatusChange, Submission
@@ -28,16 +25,13 @@ from routilux.stores.port import (
     StoredJob,
     Then,
 )
-from routilux.stores.sqlite.file import beside, open_for_reading, store_error
+from routilux.stores.sqlite.file import beside
 from routilux.stores.sqlite.ledger import Ledger
 from routilux.stores.sqlite.owner import OwnerLock
 from routilux.stores.sqlite.records import SQLiteRecords
 
 STORE_GRACE = 30.0
 """Seconds for which a write that fails is tried again."""
-
-CHECKED_BYTES = 64 * 1024 * 1024
-"""Up to this size the structure of a file is checked when it is opened; its entries are whenever they are read."""
 
 
 @overload
@@ -88,7 +82,6 @@ class SQLiteStore(Store):
             raise StoreUnavailableError(f"The store {path} cannot be opened: {error}.") from error
         self._lock = OwnerLock(path, self._blobs.folder)
         try:
-            _check_structure(path)
             self._ledger = Ledger(path, durability, platform.node(), self._pid, clock.epoch())
             self._records = SQLiteRecords(path)
         except (StoreError, OSError):
@@ -169,17 +162,3 @@ class SQLiteStore(Store):
     def _sweep(self) -> None:
         if next(self._blobs.names(), None) is not None:
             self._blobs.sweep(self._records.blobs_named())
-
-
-def _check_structure(path: Path) -> None:
-    if not path.exists() or not 0 < path.stat().st_size <= CHECKED_BYTES:
-        return
-    with closing(open_for_reading(path)) as connection:
-        try:
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-            found = connection.execute("PRAGMA integrity_check(jobs)").fetchone()[0] if found == "ok" else found
-        except sqlite3.Error as error:
-            raise store_error(error, path) from error
-    if found != "ok":
-        found = re.sub(r"\s+", " ", found)
-        raise StoreDamagedError(f"The store {path} is damaged: {found}. `repair` copies what is whole.")
