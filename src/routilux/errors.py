@@ -130,6 +130,18 @@ class RecordingError(RoutiluxError, ValueError):
     """A recorded job cannot be read: it is damaged, of another version, or of another flow."""
 
 
+class PayloadError(RoutiluxError, ValueError):
+    """A value cannot be stored, or stored bytes cannot be read; the message names the path inside the value."""
+
+
+class UnknownTypeError(PayloadError):
+    """A value is of a type that the codec was not told of."""
+
+
+class PayloadTooLargeError(PayloadError):
+    """A payload has more bytes than `max_payload`."""
+
+
 class LoadTestError(RoutiluxError):
     """A flow cannot be put under load, because its jobs fail without any."""
 
