@@ -1,10 +1,10 @@
 """What is stored comes back as it was, or is refused by name."""
 
+import contextlib
 import enum
 import threading
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
+from datetime import UTC
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,15 +31,31 @@ class Order:
 
 CODEC = Codec(types=[Colour, Point, Order])
 leaves = some.one_of(
-    some.none(), some.booleans(), some.integers(), some.floats(allow_nan=False), some.text(), some.binary(),
-    some.dates(), some.datetimes(timezones=some.just(UTC)), some.timedeltas(), some.uuids(),
-    some.decimals(allow_nan=False), some.complex_numbers(allow_nan=False), some.just(Colour.RED), some.just(Point(3)),
-    some.just(Path("a/b")), some.just(range(3, 9, 2)),
+    some.none(),
+    some.booleans(),
+    some.integers(),
+    some.floats(allow_nan=False),
+    some.text(),
+    some.binary(),
+    some.dates(),
+    some.datetimes(timezones=some.just(UTC)),
+    some.timedeltas(),
+    some.uuids(),
+    some.decimals(allow_nan=False),
+    some.complex_numbers(allow_nan=False),
+    some.just(Colour.RED),
+    some.just(Point(3)),
+    some.just(Path("a/b")),
+    some.just(range(3, 9, 2)),
 )
 values = some.recursive(
     leaves,
-    lambda inner: some.lists(inner) | some.dictionaries(some.text() | some.just("$") | some.integers(), inner)
-    | some.tuples(inner, inner) | some.builds(Order, inner),
+    lambda inner: (
+        some.lists(inner)
+        | some.dictionaries(some.text() | some.just("$") | some.integers(), inner)
+        | some.tuples(inner, inner)
+        | some.builds(Order, inner)
+    ),
     max_leaves=12,
 )
 
@@ -52,10 +68,8 @@ def test_a_value_comes_back_equal_and_of_the_same_type(value: Any) -> None:
 
 @given(some.binary())
 def test_bytes_that_mean_nothing_raise_a_payload_error_or_are_a_value(data: bytes) -> None:
-    try:
+    with contextlib.suppress(PayloadError):
         CODEC.decode(data)
-    except PayloadError:
-        pass
 
 
 def test_a_refusal_names_the_path_inside_the_value() -> None:
@@ -72,8 +86,16 @@ def test_a_value_that_contains_itself_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b'{"$":"no"}', b'{"$":["int"],"v":1}', b'{"$":"int","v":null}', b'{"$":"set","v":[[]]}', b"[" * 5000,
-     b'{"$":"enum","t":"os:system","v":"ls"}', b'{"$":"dict","v":3}', b'{"$":"datetime","v":[1]}'],
+    [
+        b'{"$":"no"}',
+        b'{"$":["int"],"v":1}',
+        b'{"$":"int","v":null}',
+        b'{"$":"set","v":[[]]}',
+        b"[" * 5000,
+        b'{"$":"enum","t":"os:system","v":"ls"}',
+        b'{"$":"dict","v":3}',
+        b'{"$":"datetime","v":[1]}',
+    ],
 )
 def test_hostile_bytes_are_refused(data: bytes) -> None:
     with pytest.raises(PayloadError):

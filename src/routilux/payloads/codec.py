@@ -12,12 +12,14 @@ import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
-
 from routilux.errors import PayloadError, PayloadTooLargeError, UnknownTypeError
 from routilux.guard import guarded
+from routilux.loading import needing
 from routilux.payloads.forms import BY_TAG, BY_TYPE
-from routilux.payloads.refusal import Refusal
+from routilux.payloads.refusal import RefusedError
+
+with needing("store", "Storing payloads"):
+    import msgspec
 
 MAX_DEPTH = 100
 MAX_ITEMS = 1_000_000
@@ -43,7 +45,7 @@ class Codec:
         """The bytes of a value; raises `PayloadError`."""
         try:
             data = msgspec.json.encode(_Walk(self._write).item(value))
-        except Refusal as refusal:
+        except RefusedError as refusal:
             raise refusal.error() from None
         self._check_size(len(data))
         return data
@@ -56,7 +58,7 @@ class Codec:
             raise PayloadError(f"value: it is not JSON ({broken}).")
         try:
             return _Walk(self._read).item(stored)
-        except Refusal as refusal:
+        except RefusedError as refusal:
             raise refusal.error() from None
 
     def _check_size(self, size: int) -> None:
@@ -67,7 +69,7 @@ class Codec:
         kind = type(value)
         if kind is str:
             if guarded(value.encode)[1] is not None:
-                raise Refusal("a lone surrogate cannot be stored; store the text as bytes.")
+                raise RefusedError("a lone surrogate cannot be stored; store the text as bytes.")
             return value
         if kind is bool or value is None:
             return value
@@ -83,7 +85,7 @@ class Codec:
         if form is not None:
             plain, broken = guarded(form.write, value)
             if broken is not None:
-                raise Refusal(f"{broken}.")
+                raise RefusedError(f"{broken}.")
             return {"$": form.tag, "v": walk.items(plain) if form.nested else walk.item(plain)}
         return self._write_own(value, kind, walk)
 
@@ -91,8 +93,10 @@ class Codec:
         name = self._names.get(kind)
         if name is None:
             full = f"{kind.__module__}.{kind.__qualname__}"
-            raise Refusal(f"a {full} cannot be stored; store what it is made of, or give Codec(types=[…]) its type.",
-                          UnknownTypeError)
+            raise RefusedError(
+                f"a {full} cannot be stored; store what it is made of, or give Codec(types=[…]) its type.",
+                UnknownTypeError,
+            )
         if isinstance(value, enum.Enum):
             known = value.name in kind.__members__  # type: ignore[attr-defined]
             return {"$": "enum", "t": name, "v": value.name if known else walk.item(value.value)}
@@ -113,31 +117,33 @@ class Codec:
         if tag == "dict" and isinstance(content, list):
             value, broken = guarded(dict, walk.items(content))
         elif form is None:
-            raise Refusal(f"there is no tag {str(tag)[:80]!r}.")
+            raise RefusedError(f"there is no tag {str(tag)[:80]!r}.")
         else:
             if isinstance(content, list) is not form.nested:
-                raise Refusal(f"what is tagged {tag!r} is malformed.")
+                raise RefusedError(f"what is tagged {tag!r} is malformed.")
             value, broken = guarded(form.read, walk.items(content) if form.nested else content)
         if broken is not None:
-            raise Refusal(f"what is tagged {tag!r} is malformed ({str(broken)[:200]}).")
+            raise RefusedError(f"what is tagged {tag!r} is malformed ({str(broken)[:200]}).")
         return value
 
     def _read_own(self, tag: str, name: Any, content: Any, walk: _Walk) -> Any:
         kind = self._types.get(name) if isinstance(name, str) else None
         if kind is None:
-            raise Refusal(f"the type {str(name)[:200]!r} is not known; give it as Codec(types=[…]).", UnknownTypeError)
+            raise RefusedError(
+                f"the type {str(name)[:200]!r} is not known; give it as Codec(types=[…]).", UnknownTypeError
+            )
         if issubclass(kind, enum.Enum) is not (tag == "enum"):
-            raise Refusal(f"a {name} is not stored as {tag!r}.")
+            raise RefusedError(f"a {name} is not stored as {tag!r}.")
         if issubclass(kind, enum.Enum):
             if isinstance(content, str) and content in kind.__members__:
                 return kind.__members__[content]
             value, broken = guarded(kind, walk.item(content))
             if broken is not None or type(value) is not kind:
-                raise Refusal(f"{name} has no member {str(content)[:80]!r}.")
+                raise RefusedError(f"{name} has no member {str(content)[:80]!r}.")
             return value
         fields = _fields_of(kind) or ()
         if not isinstance(content, dict) or set(content) != set(fields):
-            raise Refusal(f"the fields of {name} are {', '.join(fields)}, which are not those that were stored.")
+            raise RefusedError(f"the fields of {name} are {', '.join(fields)}, which are not those that were stored.")
         values = walk.attributes(content)
         if issubclass(kind, tuple):
             return tuple.__new__(kind, [values[field] for field in fields])
@@ -166,9 +172,9 @@ class _Walk:
         """What becomes of one value."""
         self._count += 1
         if self._count > MAX_ITEMS:
-            raise Refusal(f"it has more than {MAX_ITEMS:,} items.")
+            raise RefusedError(f"it has more than {MAX_ITEMS:,} items.")
         if self._depth >= MAX_DEPTH:
-            raise Refusal(f"it is more than {MAX_DEPTH} levels deep, or contains itself.")
+            raise RefusedError(f"it is more than {MAX_DEPTH} levels deep, or contains itself.")
         self._depth += 1
         try:
             return self._step(value, self)
@@ -192,7 +198,7 @@ class _Walk:
         for key, one in pairs:
             try:
                 made[key] = self.item(one)
-            except Refusal as refusal:
+            except RefusedError as refusal:
                 refusal.steps.append(path.format(key))
                 raise
         return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from routilux.errors import PayloadError
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """Raised where a value cannot be stored or read; each container that it leaves puts its step before the path."""
 
     def __init__(self, reason: str, kind: type[PayloadError] = PayloadError) -> None:
