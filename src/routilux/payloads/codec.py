@@ -37,7 +37,9 @@ class Codec:
         self._types = {f"{one.__module__}:{one.__qualname__}": one for one in types}
         self._names = {one: name for name, one in self._types.items()}
         self._max_payload = max_payload
-        for one in self._names:
+        for one, name in self._names.items():
+            if self._types[name] is not one:
+                raise PayloadError(f"Two types are called {name}; rename one, or its payloads could not be told apart.")
             if not issubclass(one, enum.Enum) and _fields_of(one) is None:
                 raise PayloadError(f"{one.__qualname__} cannot be stored: give a dataclass, an enum or a NamedTuple.")
 
