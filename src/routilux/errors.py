@@ -142,6 +142,10 @@ class PayloadTooLargeError(PayloadError):
     """A payload has more bytes than `max_payload`."""
 
 
+class SecretError(RoutiluxError, LookupError):
+    """A secret is not where its `Secret` says, or what it says is no name."""
+
+
 class LoadTestError(RoutiluxError):
     """A flow cannot be put under load, because its jobs fail without any."""
 

@@ -13,7 +13,7 @@ from routilux.hints import Annotation
 
 
 def types_of(flow: FlowDefinition) -> frozenset[type]:
-    """The dataclasses, enums and NamedTuples in what its handlers take and give, and in the fields of those."""
+    """The dataclasses, enums, NamedTuples and models in what its handlers take and give, and in the fields of those."""
     found: set[type] = set()
     for member in flow.routines.values():
         for handler in member.routine.handlers:
@@ -28,7 +28,8 @@ def types_of(flow: FlowDefinition) -> frozenset[type]:
 def _collect(annotation: Annotation, found: set[type]) -> None:
     for argument in typing.get_args(annotation):
         _collect(argument, found)
-    kind: Any = typing.get_origin(annotation) or annotation
+    origin: Any = typing.get_origin(annotation)
+    kind = annotation if origin is None else origin
     if not isinstance(kind, type) or kind in found:
         return
     if issubclass(kind, enum.Enum):
@@ -36,10 +37,15 @@ def _collect(annotation: Annotation, found: set[type]) -> None:
     elif _is_record(kind):
         found.add(kind)
         for field in (guarded(typing.get_type_hints, kind)[0] or {}).values():
-            _collect(field, found)
+            if typing.get_origin(field) is not typing.ClassVar:
+                _collect(field, found)
 
 
 def _is_record(kind: type) -> bool:
-    if issubclass(kind, BaseException):
-        return False
-    return dataclasses.is_dataclass(kind) or (issubclass(kind, tuple) and hasattr(kind, "_fields"))
+    """Whether its values are no more than fields: models of msgspec and pydantic are known by what marks them."""
+    if issubclass(kind, tuple):
+        return hasattr(kind, "_fields")
+    if hasattr(kind, "__struct_fields__"):
+        return True
+    is_open = guarded(object.__new__, kind)[1] is None
+    return is_open and (dataclasses.is_dataclass(kind) or hasattr(kind, "__pydantic_fields__"))

@@ -11,6 +11,10 @@ from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from routilux.payloads.secret import Secret
+
+MAX_DEPTH = 100
+MAX_ITEMS = 1_000_000
 LARGEST_INT = 10**4300
 
 
@@ -71,6 +75,7 @@ FORMS = (
     Form(bytearray, "bytearray", _in_base64, lambda text: bytearray(_from_base64(text))),
     Form(date, "date", date.isoformat, date.fromisoformat),
     Form(Decimal, "decimal", str, Decimal),
+    Form(Secret, "secret", lambda value: value.env, lambda name: Secret(env=name)),
     Form(UUID, "uuid", lambda value: value.hex, UUID),
     Form(timedelta, "timedelta", lambda v: [v.days, v.seconds, v.microseconds], lambda v: timedelta(*v), True),
     Form(timezone, "timezone", lambda v: list(v.__getinitargs__()), lambda v: timezone(*v), True),

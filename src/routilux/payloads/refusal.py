@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from routilux.errors import PayloadError
+from routilux.payloads.forms import MAX_DEPTH, MAX_ITEMS
 
 
 class RefusedError(Exception):
@@ -14,6 +15,16 @@ class RefusedError(Exception):
         self.kind = kind
         self.steps: list[str] = []
 
-    def error(self) -> PayloadError:
-        """What the user is told."""
-        return self.kind(f"value{''.join(reversed(self.steps))}: {self.reason}")
+    def error(self, root: str) -> PayloadError:
+        """What the user is told; `root` is what the value itself is called."""
+        return self.kind(f"{root}{''.join(reversed(self.steps))}: {self.reason}")
+
+
+def too_many() -> RefusedError:
+    """There is more in a value than is sensible."""
+    return RefusedError(f"it has more than {MAX_ITEMS:,} items.")
+
+
+def too_deep() -> RefusedError:
+    """A value goes deeper than is sensible."""
+    return RefusedError(f"it is more than {MAX_DEPTH} levels deep, or contains itself.")
