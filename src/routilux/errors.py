@@ -142,6 +142,10 @@ class PayloadTooLargeError(PayloadError):
     """A payload has more bytes than `max_payload`."""
 
 
+class StoredJobError(RoutiluxError, ValueError):
+    """What is stored of a job cannot be read: it is damaged, or a later release wrote it."""
+
+
 class SecretError(RoutiluxError, LookupError):
     """A secret is not where its `Secret` says, or what it says is no name."""
 

@@ -24,7 +24,7 @@ SAFE_ARROW = 15
 
 def foreign_form(kind: type) -> Form | None:
     """The form of a type of such a package, if it is one."""
-    package = kind.__module__.partition(".")[0]
+    package = str(kind.__module__).partition(".")[0]
     module = sys.modules.get(package) if package in _PACKAGES else None
     if module is None or getattr(module, kind.__name__, None) is not kind:
         return None
