@@ -37,6 +37,7 @@ class OptionArguments(TypedDict, total=False):
     rate_limit: str | None
     crash_retries: int
     delivery: str
+    version: str | int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class Options:
     """How often an activation runs again whose worker died, beside and before all `retries`."""
     delivery: str = AT_LEAST_ONCE
     """"at_most_once": an attempt that a crash may have broken off is not made again, so `crash_retries` means nothing."""
+    version: str | int | None = None
+    """What to change where stored jobs must not go on with the routine as it is now."""
 
     def __post_init__(self) -> None:
         if self.error_strategy is not None and not isinstance(self.error_strategy, ErrorStrategy):
@@ -99,6 +102,8 @@ class Options:
             raise SettingError(f"crash_retries must be a whole number from 0, not {self.crash_retries!r}.")
         if self.delivery not in DELIVERIES:
             raise SettingError(f"delivery must be one of {', '.join(map(repr, DELIVERIES))}, not {self.delivery!r}.")
+        if type(self.version) not in (str, int, type(None)):
+            raise SettingError(f"version must be a text or a whole number, not {self.version!r}.")
         if self.retries is not None:
             self._retry()
 

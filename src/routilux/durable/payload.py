@@ -15,6 +15,9 @@ from routilux.payloads import Codec
 INLINE = 256 * 1024
 """Bytes from which on a payload lies elsewhere; so records stay small, and a large value is written once."""
 
+NOTHING = msgspec.Raw()
+"""Stands in a record where there is no payload."""
+
 # No value is written so: the codec has a tag for mappings that have a "$" themselves.
 _ELSEWHERE = b'{"$":"blob","v":'
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from routilux.decision import Decision, TryAgain, Verdict
-from routilux.durable.payload import Payloads
-from routilux.durable.stored_error import NOTHING, ErrorRecord, Known, StoredErrors
+from routilux.durable.payload import NOTHING, Payloads
+from routilux.durable.stored_error import ErrorRecord, Known, StoredErrors
 from routilux.errors import PayloadError, StoredJobError
 from routilux.facts import Begun, Cancelled, Measured, Paused, Rang, Resumed, Settled, Started
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from routilux import errors
+from routilux.durable.payload import NOTHING
 from routilux.errors import PayloadError
 from routilux.facts import Frame, frames_of
 from routilux.guard import guarded, text_of
@@ -50,10 +51,6 @@ class StoredError(BaseException):
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
         return stand_in, (self.stored_name, self._known, self.args), dict(vars(self))
-
-
-NOTHING = msgspec.Raw()
-"""Stands in a record where there is no payload."""
 
 
 class ErrorRecord(
