@@ -144,6 +144,14 @@ def test_a_value_that_contains_itself_is_refused() -> None:
         CODEC.encode(value)
 
 
+def test_a_value_that_is_in_too_many_places_of_another_is_refused() -> None:
+    value: Any = []
+    for _ in range(60):
+        value = [value, value]
+    with pytest.raises(PayloadError, match="more than 1,000,000 items"):
+        CODEC.encode(value)
+
+
 @pytest.mark.parametrize("wrap", [lambda inner: [inner], lambda inner: (inner,), lambda inner: {1: inner}, Order])
 def test_a_value_may_be_a_hundred_levels_deep_and_no_deeper(wrap: Any) -> None:
     value: Any = 1

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from routilux.decision import Decision, TryAgain, Verdict
+from routilux.durable.error_records import ErrorRecord, ErrorRecords
 from routilux.durable.payload import NOTHING, Payloads
-from routilux.durable.stored_error import ErrorRecord, Known, StoredErrors
+from routilux.durable.stored_error import Known
 from routilux.errors import PayloadError, StoredJobError
 from routilux.facts import Begun, Cancelled, Measured, Paused, Rang, Resumed, Settled, Started
 
@@ -105,7 +106,7 @@ class Records:
     def __init__(self, payloads: Payloads, known: Known) -> None:
         """`known` are the exception classes that may stand behind a stored error; see `known_exceptions`."""
         self._payloads = payloads
-        self._errors = StoredErrors(payloads.codec, known)
+        self._errors = ErrorRecords(payloads.codec, known)
 
     def write(self, fact: Kept, state: Mapping[str, Any] | None = None) -> Record:
         """The record of a fact; raises `PayloadError` where a value of it cannot be stored.

@@ -1,0 +1,124 @@
+"""What a stored job relies on is found again, or named."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+
+from routilux import Flow, Retry, Skip, batch, keyed, routine
+from routilux.durable.structure import from_data, missing, structure_of
+from routilux.errors import StoredJobError
+from routilux.slots import OUTPUT
+
+
+@routine
+def read(path: str) -> str:
+    return path
+
+
+@routine(fires=batch(3), error_strategy=Skip())
+def price(order: list[str]) -> str:
+    return order[0]
+
+
+@routine(fires=keyed(lambda message: message))
+def join(left: str, right: str) -> None: ...
+
+
+def orders() -> Flow:
+    flow = Flow("orders")
+    flow.chain(read, price)
+    flow.connect("price", OUTPUT, "join" if "join" in flow.routines else flow.add_routine(join), "left")
+    flow.connect("read", OUTPUT, "join", "right", field=0)
+    return flow
+
+
+def test_a_structure_comes_back_and_lacks_nothing_of_itself() -> None:
+    structure = structure_of(orders())
+    assert from_data(structure.data) == structure
+    assert missing(structure, structure_of(orders())) == []
+    assert structure_of(orders()).digest == structure.digest
+
+
+def test_a_structure_is_the_same_in_every_process() -> None:
+    folder, name = Path(__file__).parent, Path(__file__).stem
+    code = f"import sys; sys.path.append({str(folder)!r}); from {name} import *; print(structure_of(orders()).digest)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == structure_of(orders()).digest
+
+
+def test_what_is_added_is_not_missed() -> None:
+    flow = orders()
+
+    @routine(events=("output", "odd"))
+    def pack(order: str, note: str = "") -> None: ...
+
+    flow.connect("price", pack)
+    assert missing(structure_of(orders()), structure_of(flow)) == []
+    assert missing(structure_of(flow), structure_of(orders())) == [
+        "Flow 'orders' has no routine 'pack' any more.",
+        "Flow 'orders': price.output -> pack.order is not connected any more.",
+    ]
+
+
+def flow_of(changed: Callable[..., object], **options: object) -> Flow:
+    flow = Flow("orders")
+    flow.add_routine(changed, "price", **options)  # type: ignore[arg-type]
+    return flow
+
+
+@routine(fires=batch(4), error_strategy=Skip())
+def fires_otherwise(order: list[str]) -> str:
+    return order[0]
+
+
+@routine(fires=batch(3), error_strategy=Skip())
+def other_slot(orders: list[str]) -> str:
+    return orders[0]
+
+
+@routine(fires=batch(3), error_strategy=Skip(), events=())
+def no_event(order: list[str]) -> None: ...
+
+
+WHERE = "Flow 'orders', routine 'price'"
+
+
+@pytest.mark.parametrize(
+    ("flow", "said"),
+    [
+        (flow_of(fires_otherwise), "{}, slot 'order': it fires by Batch(size=4, timeout=None), not by Batch(size=3"),
+        (flow_of(other_slot), "{}: it has no slot 'order' any more."),
+        (flow_of(no_event), "{}: it has no event 'output' any more."),
+        (flow_of(price, error_strategy=Retry(1)), "{}: its error strategy is Retry(max_retries=1"),
+        (flow_of(price, version=2), "{}: its version is 2, not None."),
+        (flow_of(price, crash_retries=0), "{}: its crash_retries is 0, not 3."),
+        (Flow("orders"), "Flow 'orders' has no routine 'price' any more."),
+    ],
+    ids=["rule", "slot", "event", "strategy", "version", "crash_retries", "routine"],
+)
+def test_what_is_missing_is_named(flow: Flow, said: str) -> None:
+    (sentence,) = missing(structure_of(flow_of(price)), structure_of(flow))
+    assert sentence.startswith(said.format(WHERE))
+
+
+def test_a_slot_that_holds_now_and_slots_that_were_parted_are_named() -> None:
+    @routine
+    def pair(left: str, right: str) -> None: ...
+
+    @routine(hold=["right"])
+    def held(left: str, right: str) -> None: ...
+
+    was, now = structure_of(flow_of(pair)), structure_of(flow_of(held))
+    assert missing(was, now) == [f"{WHERE}, slot 'right': it keeps its last message now."]
+    assert missing(now, was) == [f"{WHERE}, slot 'right': it does not keep its last message now."]
+
+
+@given(some.binary())
+def test_what_is_no_structure_is_refused(data: bytes) -> None:
+    with pytest.raises(StoredJobError):
+        from_data(data)
