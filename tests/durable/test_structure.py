@@ -4,13 +4,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
 from routilux import Flow, Retry, Skip, batch, keyed, routine
-from routilux.durable.structure import from_data, missing, structure_of
+from routilux.durable.structure import Structure, from_data, missing, reached, structure_of
 from routilux.errors import StoredJobError
 from routilux.slots import OUTPUT
 
@@ -59,6 +60,9 @@ def test_what_is_added_is_not_missed() -> None:
 
     flow.connect("price", pack)
     assert missing(structure_of(orders()), structure_of(flow)) == []
+    assert reached(structure_of(orders()), structure_of(flow)) == [
+        "Flow 'orders': price.output -> pack.order was not connected when the job began."
+    ]
     assert missing(structure_of(flow), structure_of(orders())) == [
         "Flow 'orders' has no routine 'pack' any more.",
         "Flow 'orders': price.output -> pack.order is not connected any more.",
@@ -122,3 +126,56 @@ def test_a_slot_that_holds_now_and_slots_that_were_parted_are_named() -> None:
 def test_what_is_no_structure_is_refused(data: bytes) -> None:
     with pytest.raises(StoredJobError):
         from_data(data)
+
+
+@routine
+def target(x: int) -> int:
+    return x
+
+
+connected = some.lists(
+    some.tuples(some.sampled_from("abcd"), some.sampled_from("abcd"), some.none() | some.integers(0, 1)),
+    max_size=6,
+    unique=True,
+)
+
+
+def shape(connections: list[tuple[str, str, int | None]]) -> Structure:
+    flow = Flow("random")
+    for name in sorted({end for one in connections for end in one[:2]}):
+        flow.add_routine(target, name)
+    for left, right, field in connections:
+        flow.connect(left, OUTPUT, right, "x", field=field)
+    return structure_of(flow)
+
+
+@given(connected, connected)
+def test_what_is_missing_and_what_is_reached_are_told_exactly(was: list[Any], now: list[Any]) -> None:
+    old, new = shape(was), shape(now)
+    ends = [{end for one in connections for end in one[:2]} for connections in (was, now)]
+    gone = [one for one in missing(old, new) if "order" not in one]
+    assert len(gone) == len(ends[0] - ends[1]) + len(set(was) - set(now))
+    assert len(reached(old, new)) == len([one for one in set(now) - set(was) if one[0] in ends[0]])
+    assert (old.digest == new.digest) == (was == now)
+
+
+@given(connected, some.randoms())
+def test_another_order_of_what_leaves_by_one_event_is_told(was: list[Any], random: Any) -> None:
+    now = random.sample(was, len(was))
+    per_source = [[[one for one in order if one[0] == name] for name in "abcd"] for order in (was, now)]
+    told = missing(shape(was), shape(now))
+    assert bool(told) == (per_source[0] != per_source[1])
+    assert all("stand in another order" in one for one in told)
+
+
+def test_another_order_of_what_waits_for_several_messages_is_told() -> None:
+    def flow_with(*names: str) -> Structure:
+        flow = Flow("orders")
+        for name in names:
+            flow.add_routine(price, name)
+        return structure_of(flow)
+
+    assert missing(flow_with("a", "b"), flow_with("b", "new", "a")) == [
+        "Flow 'orders': its routines with batches or lists stand in another order."
+    ]
+    assert missing(flow_with("a", "b"), flow_with("a", "new", "b")) == []

@@ -62,8 +62,9 @@ def stand_in(name: str, known: Bases, arguments: Iterable[Any], kinds: Kinds | N
     native: type[BaseException] = _native(known[0])
     plain = Exception if issubclass(native, Exception) else BaseException
     made: Any = None
-    bases: Bases = known
-    for bases in dict.fromkeys([known, known[:1], (native,), (plain,)]):
+    choices: list[Bases] = [known, known[:1], (native,), (plain,)]
+    bases = known
+    for bases in choices:
         kind, broken = guarded(_kind, name, bases, kinds)
         if broken is None:
             made, broken = guarded(_native(kind).__new__, kind, *given)
@@ -81,7 +82,8 @@ def _kind(name: str, known: Bases, kinds: Kinds) -> type[StoredError]:
     if found is None:
         module, _, qualified = name.rpartition(":")
         names = {"__module__": module, "__qualname__": qualified}
-        found = kinds[name, known] = type(qualified.rpartition(".")[2], (StoredError, *known), names)
+        shown = qualified.rpartition(".")[2].replace("\0", "")
+        found = kinds[name, known] = type(shown, (StoredError, *known), names)
     return found
 
 

@@ -1,13 +1,16 @@
 """The structure of a flow: what a stored job relies on finding again.
 
-It is compared by what is declared, never by code, so a handler may be mended while its jobs rest. What is added does no
-harm to a job; what is missing, or fires by another rule, is named.
+It is compared by what is declared, never by code, so a handler may be mended while its jobs rest. `missing` names what
+is gone or fires by another rule. What is added does no harm, but for what old emissions would have reached had it been
+there: `reached` names that, because the facts of a job that ran without it cannot be played to a flow that has it.
+Activations are numbered in the order in which connections were made; so that order is part of a structure.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
+from typing import Any
 
 import msgspec
 
@@ -51,7 +54,7 @@ class Structure(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def data(self) -> bytes:
         """The structure as JSON, the same in every process."""
-        return msgspec.json.encode(self, order="deterministic")
+        return msgspec.json.encode(self)
 
     @property
     def digest(self) -> str:
@@ -64,7 +67,7 @@ def structure_of(flow: FlowDefinition) -> Structure:
     return Structure(
         flow.flow_id,
         {member.id: _routine(member) for member in flow.routines.values()},
-        sorted(((one.source, one.event, one.target, one.slot, one.field) for one in flow.connections), key=repr),
+        [(one.source, one.event, one.target, one.slot, one.field) for one in flow.connections],
     )
 
 
@@ -89,10 +92,56 @@ def missing(old: Structure, new: Structure) -> list[str]:
         else:
             where = f"Flow {old.flow_id!r}, routine {routine_id!r}"
             found += [f"{where}{what}" for what in _missing_in_routine(was, now)]
-    known = set(new.connections)
-    gone = [Connection(*one) for one in old.connections if one not in known]
-    found += [f"Flow {old.flow_id!r}: {one} is not connected any more." for one in gone]
+    found += [f"Flow {old.flow_id!r}: {one} is not connected any more." for one in _lacking(new, old)]
+    return found + _reordered(old, new)
+
+
+def reached(old: Structure, new: Structure) -> list[str]:
+    """In sentences: the connections that were added to routines that jobs of the old structure ran already."""
+    added = [one for one in _lacking(old, new) if one.source in old.routines]
+    return [f"Flow {old.flow_id!r}: {one} was not connected when the job began." for one in added]
+
+
+def _lacking(one: Structure, other: Structure) -> list[Connection]:
+    """The connections of another structure that one has not."""
+    known = set(one.connections)
+    return [Connection(*connection) for connection in other.connections if connection not in known]
+
+
+def _reordered(old: Structure, new: Structure) -> list[str]:
+    """What both have, and the new one in another order."""
+    found = []
+    for what, was, now in (
+        ("its routines with batches or lists", *_common(_waiting(old), _waiting(new))),
+        *(
+            (f"the connections of {source}.{event}", *_common(leads, _leads(new).get((source, event), [])))
+            for (source, event), leads in _leads(old).items()
+        ),
+    ):
+        if was != now:
+            found.append(f"Flow {old.flow_id!r}: {what} stand in another order.")
     return found
+
+
+def _common(was: list[Any], now: list[Any]) -> tuple[list[Any], list[Any]]:
+    return [one for one in was if one in now], [one for one in now if one in was]
+
+
+def _leads(structure: Structure) -> dict[tuple[str, str], list[Any]]:
+    """By event: the connections from it, in order."""
+    found: dict[tuple[str, str], list[Any]] = {}
+    for connection in structure.connections:
+        found.setdefault(connection[:2], []).append(connection)
+    return found
+
+
+def _waiting(structure: Structure) -> list[str]:
+    """The routines that wait for more than one message in a slot: when their turn comes depends on their order."""
+    return [
+        routine_id
+        for routine_id, shape in structure.routines.items()
+        if any(not slot.rule.startswith(("AllSlots", "Keyed")) for slot in shape.slots.values())
+    ]
 
 
 def _missing_in_routine(was: RoutineShape, now: RoutineShape) -> list[str]:
