@@ -135,7 +135,8 @@ hostile = some.recursive(
 def test_what_an_enemy_writes_is_refused_or_is_a_value_that_can_be_stored(stored: Any) -> None:
     with contextlib.suppress(PayloadError):
         value = CODEC.decode(msgspec.json.encode(stored))
-        assert repr(CODEC.decode(CODEC.encode(value))) == repr(value)
+        again = CODEC.decode(CODEC.encode(value))
+        assert repr(again) == repr(value) or again == value
 
 
 @pytest.mark.parametrize("zone", ["../../etc/passwd", "No/Such", "/etc/localtime"])
