@@ -14,7 +14,7 @@ from routilux.decision import TryAgain, Verdict
 from routilux.durable.payload import INLINE
 from routilux.durable.records import Records
 from routilux.errors import PayloadError, PayloadTooLargeError, RoutiluxError, StoredJobError
-from routilux.facts import Begun, Cancelled, Measured, Paused, Rang, Resumed, Settled, Started
+from routilux.facts import Begun, Cancelled, Measured, Opened, Paused, Rang, Resumed, Settled, Started
 from routilux.parcel import Parcel
 
 
@@ -36,7 +36,8 @@ decisions = some.none() | some.sampled_from(list(Verdict)) | some.builds(TryAgai
 measured = some.none() | some.builds(Measured, some.none() | numbers, some.none() | numbers, some.none() | numbers)
 facts = some.one_of(
     some.builds(Started, numbers, some.dictionaries(some.text(), values)),
-    some.builds(Begun, numbers, numbers),
+    some.builds(Begun, numbers, numbers, numbers),
+    some.builds(Opened, numbers, numbers, numbers, some.binary()),
     some.builds(Rang, numbers, some.none() | some.dictionaries(numbers, numbers)),
     some.builds(Rang, numbers, some.none(), some.lists(some.tuples(numbers, numbers))),
     some.builds(Paused, numbers),
@@ -128,9 +129,11 @@ def test_a_record_may_have_more_than_its_reader_knows(records: Make) -> None:
     assert records().read("paused", b'{"t":3,"later":[1]}').fact == Paused(3)
 
 
-@pytest.mark.parametrize("kind", ["started", "begun", "settled", "rang", "paused", "resumed", "cancelled"])
+@pytest.mark.parametrize("kind", ["started", "begun", "opened", "settled", "rang", "paused", "cancelled"])
 def test_a_record_of_a_later_release_says_so(records: Make, kind: str) -> None:
-    body = b'{"t":1,"a":1,"n":1,"b":0,"e":0,"m":%s,"r":"","f":2}' % (b"{}" if kind == "started" else b"[]")
+    body = b'{"t":1,"a":1,"n":1,"b":0,"e":0,"m":%s,"r":"","p":0,"i":0,"c":"","f":2}' % (
+        b"{}" if kind == "started" else b"[]"
+    )
     with pytest.raises(StoredJobError, match="is of format 2, and this release reads 1"):
         records().read(kind, body)
 

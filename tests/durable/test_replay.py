@@ -3,7 +3,7 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routilux.facts import Begun, Settled, Taken
+from routilux.facts import Taken
 from routilux.machine.replay import replay
 from tests.properties.test_random_flows import scripted, shapes
 from tests.properties.test_replay import in_flight, parked
@@ -17,12 +17,7 @@ def test_a_job_is_restored_from_its_records(records, shape, seed, workers, steps
     for _ in range(steps):
         run.step()
     machine, kept = run.course.machine, records()
-    written = []
-    for fact in run.facts:
-        if isinstance(fact, Settled):
-            written.append(kept.write(Begun(fact.activation_id, fact.attempt)))
-        if not isinstance(fact, Taken):
-            written.append(kept.write(fact))
+    written = [kept.write(fact) for fact in run.facts if not isinstance(fact, Taken)]
 
     restored = scripted(places, number, seed + 1, workers=workers).course.machine
     replay(restored, [kept.read(*one).fact for one in written[1:]])

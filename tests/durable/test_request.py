@@ -62,6 +62,8 @@ settings = some.builds(
     history_ttl_seconds=some.none() | some.floats(0, 1e9),
     recording=some.booleans(),
     placement=some.just({}) | some.just({"a": "multiprocessing"}),
+    durability=some.sampled_from(["process", "power"]),
+    max_payload=some.integers(1, 10**12),
     cluster=some.sampled_from([None, "dask", "ray"]),
     error_strategy=strategies,
 )

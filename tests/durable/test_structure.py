@@ -101,9 +101,10 @@ WHERE = "Flow 'orders', routine 'price'"
         (flow_of(price, error_strategy=Retry(1)), "{}: its error strategy is Retry(max_retries=1"),
         (flow_of(price, version=2), "{}: its version is 2, not None."),
         (flow_of(price, crash_retries=0), "{}: its crash_retries is 0, not 3."),
+        (flow_of(price, delivery="at_most_once"), "{}: its delivery is at_most_once, not at_least_once."),
         (Flow("orders"), "Flow 'orders' has no routine 'price' any more."),
     ],
-    ids=["rule", "slot", "event", "strategy", "version", "crash_retries", "routine"],
+    ids=["rule", "slot", "event", "strategy", "version", "crash_retries", "delivery", "routine"],
 )
 def test_what_is_missing_is_named(flow: Flow, said: str) -> None:
     (sentence,) = missing(structure_of(flow_of(price)), structure_of(flow))

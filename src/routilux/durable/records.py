@@ -8,7 +8,7 @@ wall clock. Beside its fact, the record of a `Settled` may hold the state that i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -17,12 +17,9 @@ from routilux.durable.error_records import ErrorRecord, ErrorRecords
 from routilux.durable.payload import NOTHING, Payloads
 from routilux.durable.stored_error import Known
 from routilux.errors import PayloadError, StoredJobError
-from routilux.facts import Begun, Cancelled, Measured, Paused, Rang, Resumed, Settled, Started
+from routilux.facts import Begun, Cancelled, Measured, Opened, Paused, Rang, Resumed, Settled, Started, StoredFact
 
 FORMAT = 1
-
-Kept: TypeAlias = Started | Begun | Settled | Rang | Paused | Resumed | Cancelled
-"""The facts that bring a machine to where it stood; `Taken` and `Freed` follow from them."""
 
 
 class Record(NamedTuple):
@@ -35,7 +32,7 @@ class Record(NamedTuple):
 class Told(NamedTuple):
     """What a record says."""
 
-    fact: Kept
+    fact: StoredFact
     state: dict[str, Any] | None = None
     """The state of the routine after the attempt that settled, where it was kept."""
 
@@ -46,9 +43,24 @@ class _Started(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "messa
     format: int = FORMAT
 
 
-class _Begun(msgspec.Struct, omit_defaults=True, rename={"activation_id": "a", "attempt": "n", "format": "f"}):
+class _Begun(
+    msgspec.Struct, omit_defaults=True, rename={"activation_id": "a", "attempt": "n", "moment": "t", "format": "f"}
+):
     activation_id: int
-    attempt: int = 1
+    attempt: int
+    moment: int
+    format: int = FORMAT
+
+
+class _Opened(
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={"moment": "t", "epoch_offset_ns": "p", "fired": "i", "structure": "c", "format": "f"},
+):
+    moment: int
+    epoch_offset_ns: int
+    fired: int
+    structure: bytes
     format: int = FORMAT
 
 
@@ -92,6 +104,7 @@ class _Steered(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "reaso
 _json = msgspec.json.Encoder().encode
 _started = msgspec.json.Decoder(_Started).decode
 _begun = msgspec.json.Decoder(_Begun).decode
+_opened = msgspec.json.Decoder(_Opened).decode
 _settled = msgspec.json.Decoder(_Settled).decode
 _error = msgspec.json.Decoder(ErrorRecord).decode
 _rang = msgspec.json.Decoder(_Rang).decode
@@ -108,7 +121,7 @@ class Records:
         self._payloads = payloads
         self._errors = ErrorRecords(payloads.codec, known)
 
-    def write(self, fact: Kept, state: Mapping[str, Any] | None = None) -> Record:
+    def write(self, fact: StoredFact, state: Mapping[str, Any] | None = None) -> Record:
         """The record of a fact; raises `PayloadError` where a value of it cannot be stored.
 
         It must be asked before the fact is applied to a machine, which takes tracebacks off exceptions.
@@ -120,7 +133,9 @@ class Records:
                 messages = {slot: self._payloads.put(value, slot) for slot, value in fact.messages.items()}
                 return Record("started", _json(_Started(fact.moment, messages)))
             case Begun():
-                return Record("begun", _json(_Begun(fact.activation_id, fact.attempt)))
+                return Record("begun", _json(_Begun(fact.activation_id, fact.attempt, fact.moment)))
+            case Opened():
+                return Record("opened", _json(_Opened(*fact)))
             case Rang():
                 later = None if fact.later is None else dict(fact.later)
                 over = None if fact.over is None else list(fact.over)
@@ -150,7 +165,10 @@ class Records:
                 return Told(Started(started.moment, messages))
             case "begun":
                 begun = _checked(_begun(body))
-                return Told(Begun(begun.activation_id, begun.attempt))
+                return Told(Begun(begun.activation_id, begun.attempt, begun.moment))
+            case "opened":
+                opened = _checked(_opened(body))
+                return Told(Opened(opened.moment, opened.epoch_offset_ns, opened.fired, opened.structure))
             case "rang":
                 rang = _checked(_rang(body))
                 return Told(Rang(rang.moment, rang.later, rang.over))

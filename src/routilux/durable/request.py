@@ -2,7 +2,8 @@
 
 The settings are kept as they were, whatever the flow's own have become. What cannot be kept, as an executor, or must
 not be taken from a file, as the address of a cluster, is that of the flow when the job is read; so is a strategy with a
-class or a predicate of the user's. A job that has others than its flow is refused when it is submitted.
+class or a predicate of the user's. A job that has others than its flow is refused when it is submitted. Its store is
+the one that it is read from.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ class _Settings(msgspec.Struct):
     history_ttl_seconds: float | None
     recording: bool
     placement: dict[str, str]
+    durability: str
+    max_payload: int
 
 
 class _Request(msgspec.Struct, omit_defaults=True):
@@ -147,4 +150,6 @@ def _stored(settings: Settings) -> _Settings:
         None if ttl is None else seconds_of("history_ttl_seconds", ttl),
         settings.recording,
         {routine_id: str(mode) for routine_id, mode in settings.placement.items()},
+        settings.durability,
+        settings.max_payload,
     )

@@ -17,6 +17,7 @@ import msgspec
 from routilux.errors import StoredJobError
 from routilux.flow import Connection, FlowDefinition, Member
 from routilux.guard import guarded
+from routilux.options import AT_LEAST_ONCE
 
 FORMAT = 1
 
@@ -40,6 +41,7 @@ class RoutineShape(msgspec.Struct, frozen=True, omit_defaults=True):
     events: list[str]
     strategy: str
     crash_retries: int
+    delivery: str = AT_LEAST_ONCE
     version: str | int | None = None
 
 
@@ -162,6 +164,7 @@ def _missing_in_routine(was: RoutineShape, now: RoutineShape) -> list[str]:
     for what, before, after in (
         ("error strategy", was.strategy, now.strategy),
         ("crash_retries", was.crash_retries, now.crash_retries),
+        ("delivery", was.delivery, now.delivery),
         ("version", was.version, now.version),
     ):
         if before != after:
@@ -177,7 +180,9 @@ def _routine(member: Member) -> RoutineShape:
     }
     options = member.options
     strategy = "that of the flow" if options.strategy is None else _said(options.strategy)
-    return RoutineShape(slots, sorted(member.routine.events), strategy, options.crash_retries, options.version)
+    return RoutineShape(
+        slots, sorted(member.routine.events), strategy, options.crash_retries, options.delivery, options.version
+    )
 
 
 def _said(value: object) -> str:

@@ -29,8 +29,6 @@ def apply(machine: Machine, fact: Fact) -> None:
             machine.ledger.note_pause(fact.moment, paused=False)
         case Freed():
             machine.admission.offer_all()
-        case Begun():
-            return
         case _:
             machine.cancel(fact.reason)
     machine.rest(fact.moment)
