@@ -255,10 +255,10 @@ class Opened(NamedTuple):
     """What to add to this moment, and to those after it, to get nanoseconds since the epoch."""
     fired: int
     """How many activations had fired; any of them may have run when the process before died."""
-    structure: bytes
-    """What the flow consists of."""
-    request: bytes
-    """What the job was submitted with, settings and all."""
+    structure: bytes = b"null"
+    """When it was submitted: what the flow consisted of."""
+    request: bytes = b"null"
+    """When it was submitted: what with, settings and all."""
 
 
 class Freed(NamedTuple):

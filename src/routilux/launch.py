@@ -93,8 +93,10 @@ class Launch:
         """The flow compiled for these params and settings; raises whatever is wrong with it."""
         return self.plan_with(entry, params, self._settings.updated(arguments))
 
-    def plan_with(self, entry: str, params: Mapping[str, Any] | None, settings: Settings) -> Planned:
-        """As `plan`, with all settings given."""
+    def plan_with(
+        self, entry: str, params: Mapping[str, Any] | None, settings: Settings, part: FlowDefinition | None = None
+    ) -> Planned:
+        """As `plan`, with all settings given; for a `part` of the flow, if there is one."""
         params = {} if params is None else params
         if not isinstance(params, Mapping):
             raise EntryParamsError(
@@ -105,13 +107,16 @@ class Launch:
         mode, recorded = settings.execution_mode, settings.recording
         assert isinstance(mode, ExecutionMode)
         key = entry, frozenset(params), mode, tuple(placement.items()), recorded
-        known = self._plans.get(key)
-        if known is None or known[0] != self._flow.version:
-            receive = entry_receiver(self._flow, entry, key[1])
-            plan = _compiled(self._flow, entry, receive(params), mode, placement, recorded=recorded)
+        flow = self._flow if part is None else part
+        known = self._plans.get(key) if part is None else None
+        if known is None or known[0] != flow.version:
+            receive = entry_receiver(flow, entry, key[1])
+            plan = _compiled(flow, entry, receive(params), mode, placement, recorded=recorded)
             for name, rate in plan.rates.items():
                 self._limits.add_rate(name, rate)
-            known = self._plans[key] = self._flow.version, plan, receive
+            known = flow.version, plan, receive
+            if part is None:
+                self._plans[key] = known
         return Planned(known[1], known[2](params), settings, entry, params)
 
     def prepare(

@@ -14,8 +14,9 @@ from routilux.durable.paper import Paper
 from routilux.durable.past import Past
 from routilux.durable.request import Request
 from routilux.durable.sequential import WINDOW, DurableSequentialMode
+from routilux.durable.structure import from_data, missing, part_of
 from routilux.engine import Engine
-from routilux.errors import RecoveryError, RoutiluxError, WorkerLostError
+from routilux.errors import FlowChangedError, RecoveryError, RoutiluxError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, JobStatus, Opened, Origin, Settled, Started, taken_out
 from routilux.flow import FlowDefinition
@@ -86,7 +87,7 @@ class StoredJobs:
         for stored in reversed(list(self._store.jobs(self._flow.flow_id, unfinished))):
             if stored.job_id not in self._running:
                 try:
-                    prepared = self._taken_up(stored, engine)
+                    prepared = self._taken_up(stored, engine, in_thread=True)
                     prepared.mode.start(prepared.first)
                     taken.append(prepared.job)
                 except RoutiluxError as error:
@@ -106,16 +107,32 @@ class StoredJobs:
             self._store.close()
 
     def _taken_up(
-        self, stored: StoredJob, engine: Engine | None, *, own: bool = False, streaming: bool = False
+        self,
+        stored: StoredJob,
+        engine: Engine | None,
+        *,
+        own: bool = False,
+        streaming: bool = False,
+        in_thread: bool = False,
     ) -> Prepared[Mode]:
-        """A stored job, which stands where it stood."""
+        """A stored job, which stands where it stood; `in_thread`: one of sequential mode needs no engine."""
         forms, moment = self._paper.forms, self._clock.now()
         # Never earlier than what happened last, so that nothing waits longer than it would have had to.
         present = max(self._clock.epoch(), stored.changed_at)
         origin = Origin(stored.job_id, stored.flow_id, present - moment)
-        past = Past(self._store, forms.records, origin, forms.structure)
-        request = forms.requests.read(past.first().request)
-        planned = self._launch.plan_with(request.entry, request.params, request.settings)
+        past = Past(self._store, forms.records, origin)
+        opened = past.first()
+        request, structure = forms.requests.read(opened.request), from_data(opened.structure)
+        lacking = missing(structure, forms.structure)
+        if lacking:
+            raise FlowChangedError(
+                f"Job {stored.job_id} cannot go on, because its flow has changed: {' '.join(lacking)} It stays as it "
+                "is: put back what is missing, or cancel it."
+            )
+        part = None if structure == forms.structure else part_of(self._flow, structure)
+        planned = self._launch.plan_with(request.entry, request.params, request.settings, part)
+        if in_thread and planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
+            engine = None
         over = stored.status in FINISHED
         return self._prepared(planned, origin, engine, own=own, streaming=streaming, past=past, over=over)
 
@@ -178,9 +195,8 @@ class StoredJobs:
             for number, attempt in past.crashes.running.items()
             if course.machine.end is None
         ]
-        forms, last = self._paper.forms, past.first()
-        opened = Opened(moment, origin.epoch_offset_ns, fired, forms.structure.data, last.request)
-        JobLog(course, self._store, forms.records).write([opened, *lost])
+        opened = Opened(moment, origin.epoch_offset_ns, fired)
+        JobLog(course, self._store, self._paper.forms.records).write([opened, *lost])
         yield from lost
 
     def _forget(self, course: Course) -> None:

@@ -13,21 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from routilux.decision import Decision, TryAgain, Verdict
+from routilux.durable.error_records import ErrorRecord, ErrorRecords
 from routilux.durable.payload import NOTHING, Payloads
-from routilux.durable.stored_error import ErrorRecord, Known, StoredErrors
+from routilux.durable.stored_error import Known
 from routilux.errors import PayloadError, StoredJobError
-from routilux.facts import (
-    Begun,
-    Cancelled,
-    Measured,
-    Opened,
-    Paused,
-    Rang,
-    Resumed,
-    Settled,
-    Started,
-    StoredFact,
-)
+from routilux.facts import Begun, Cancelled, Measured, Opened, Paused, Rang, Resumed, Settled, Started, StoredFact
 
 FORMAT = 1
 
@@ -47,19 +37,6 @@ class Told(NamedTuple):
     """The state of the routine after the attempt that settled, where it was kept."""
 
 
-class _Opened(
-    msgspec.Struct,
-    omit_defaults=True,
-    rename={"moment": "t", "offset": "o", "fired": "n", "structure": "s", "request": "r", "format": "f"},
-):
-    moment: int
-    offset: int
-    fired: int
-    structure: msgspec.Raw
-    request: msgspec.Raw
-    format: int = FORMAT
-
-
 class _Started(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "messages": "m", "format": "f"}):
     moment: int
     messages: dict[str, msgspec.Raw]
@@ -67,11 +44,24 @@ class _Started(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "messa
 
 
 class _Begun(
-    msgspec.Struct, omit_defaults=True, rename={"activation_id": "a", "moment": "t", "attempt": "n", "format": "f"}
+    msgspec.Struct, omit_defaults=True, rename={"activation_id": "a", "attempt": "n", "moment": "t", "format": "f"}
 ):
     activation_id: int
+    attempt: int
     moment: int
-    attempt: int = 1
+    format: int = FORMAT
+
+
+class _Opened(
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={"moment": "t", "epoch_offset_ns": "p", "fired": "i", "structure": "c", "request": "r", "format": "f"},
+):
+    moment: int
+    epoch_offset_ns: int
+    fired: int
+    structure: msgspec.Raw
+    request: msgspec.Raw
     format: int = FORMAT
 
 
@@ -114,8 +104,8 @@ class _Steered(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "reaso
 
 _json = msgspec.json.Encoder().encode
 _started = msgspec.json.Decoder(_Started).decode
-_opened = msgspec.json.Decoder(_Opened).decode
 _begun = msgspec.json.Decoder(_Begun).decode
+_opened = msgspec.json.Decoder(_Opened).decode
 _settled = msgspec.json.Decoder(_Settled).decode
 _error = msgspec.json.Decoder(ErrorRecord).decode
 _rang = msgspec.json.Decoder(_Rang).decode
@@ -130,7 +120,7 @@ class Records:
     def __init__(self, payloads: Payloads, known: Known) -> None:
         """`known` are the exception classes that may stand behind a stored error; see `known_exceptions`."""
         self._payloads = payloads
-        self._errors = StoredErrors(payloads.codec, known)
+        self._errors = ErrorRecords(payloads.codec, known)
 
     def write(self, fact: StoredFact, state: Mapping[str, Any] | None = None) -> Record:
         """The record of a fact; raises `PayloadError` where a value of it cannot be stored.
@@ -143,12 +133,12 @@ class Records:
             case Started():
                 messages = {slot: self._payloads.put(value, slot) for slot, value in fact.messages.items()}
                 return Record("started", _json(_Started(fact.moment, messages)))
-            case Opened():
-                stood = fact.moment, fact.epoch_offset_ns, fact.fired
-                raw = msgspec.Raw(fact.structure), msgspec.Raw(fact.request)
-                return Record("opened", _json(_Opened(*stood, *raw)))
             case Begun():
-                return Record("begun", _json(_Begun(fact.activation_id, fact.moment, fact.attempt)))
+                return Record("begun", _json(_Begun(fact.activation_id, fact.attempt, fact.moment)))
+            case Opened():
+                return Record(
+                    "opened", _json(_Opened(*fact[:3], msgspec.Raw(fact.structure), msgspec.Raw(fact.request)))
+                )
             case Rang():
                 later = None if fact.later is None else dict(fact.later)
                 over = None if fact.over is None else list(fact.over)
@@ -176,13 +166,13 @@ class Records:
                 started = _checked(_started(body))
                 messages = {slot: self._payloads.take(value, slot) for slot, value in started.messages.items()}
                 return Told(Started(started.moment, messages))
-            case "opened":
-                opened = _checked(_opened(body))
-                raw = bytes(opened.structure), bytes(opened.request)
-                return Told(Opened(opened.moment, opened.offset, opened.fired, *raw))
             case "begun":
                 begun = _checked(_begun(body))
                 return Told(Begun(begun.activation_id, begun.attempt, begun.moment))
+            case "opened":
+                opened = _checked(_opened(body))
+                stood = opened.moment, opened.epoch_offset_ns, opened.fired
+                return Told(Opened(*stood, bytes(opened.structure), bytes(opened.request)))
             case "rang":
                 rang = _checked(_rang(body))
                 return Told(Rang(rang.moment, rang.later, rang.over))

@@ -2,34 +2,28 @@
 
 The settings are kept as they were, whatever the flow's own have become. What cannot be kept, as an executor, or must
 not be taken from a file, as the address of a cluster, is that of the flow when the job is read; so is a strategy with a
-class or a predicate of the user's. A job that has others than its flow is refused when it is submitted.
+class or a predicate of the user's. A job that has others than its flow is refused when it is submitted. Its store is
+the one that it is read from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from routilux.durable.payload import Payloads
-from routilux.durable.stored_error import Known, name_of
+from routilux.durable.stored_error import Known
+from routilux.durable.stored_strategy import StoredStrategy, read_strategy, stored_strategy
 from routilux.errors import PayloadError, SettingError, StoredJobError
 from routilux.settings import SettingArguments, Settings
-from routilux.strategies import Continue, ErrorStrategy, Retry, Seconds, Skip, Stop, seconds_of
+from routilux.strategies import seconds_of
 
 FORMAT = 1
 
-PLAIN = ("strict", "max_pending", "max_activations", "max_parked", "max_history_size", "recording")
-"""Settings that are numbers, truths or nothing."""
-
-OF_THE_FLOW = ("cluster", "executor", "insecure_cluster")
 LOCAL_CLUSTERS = ("dask", "ray")
-
-KEPT = frozenset({*PLAIN, "execution_mode", "placement", "max_workers", "timeout", "history_ttl_seconds", "cluster"})
-
-_PLAIN_STRATEGIES = {one.__name__: one for one in (Stop, Continue, Skip)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +37,31 @@ class Request:
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
-class _Retry(msgspec.Struct, omit_defaults=True):
-    max_retries: int
-    delay: float | list[float]
-    backoff: float
-    max_delay: float | None
-    jitter: float
-    on: list[str]
-    then: str | None = None
+class _Settings(msgspec.Struct):
+    execution_mode: str
+    max_workers: int | dict[str, int] | None
+    max_pending: int | None
+    timeout: float | None
+    strict: bool
+    max_activations: int | None
+    max_parked: int | None
+    max_history_size: int | None
+    history_ttl_seconds: float | None
+    recording: bool
+    placement: dict[str, str]
+    durability: str
+    max_payload: int
 
 
 class _Request(msgspec.Struct, omit_defaults=True):
     flow_id: str
     entry: str
     params: dict[str, msgspec.Raw]
-    settings: dict[str, Any]
+    settings: _Settings
     metadata: dict[str, msgspec.Raw] = {}
-    strategy: str | _Retry | None = None
+    strategy: StoredStrategy | None = None
+    """`None`: that of the flow."""
+    cluster: Literal["dask", "ray"] | None = None
     """`None`: that of the flow."""
     format: int = FORMAT
 
@@ -77,15 +79,22 @@ class Requests:
 
     def write(self, request: Request) -> bytes:
         """The bytes of a request; raises `PayloadError` where something of it cannot be stored."""
-        put = self._payloads.put
+        put, settings = self._payloads.put, request.settings
+        strategy = stored_strategy(settings.error_strategy, self._known)
+        if strategy is None:
+            self._check_own("error_strategy", settings)
+        cluster = settings.cluster if isinstance(settings.cluster, str) else None
+        for name in ("executor", "insecure_cluster", *(() if cluster in LOCAL_CLUSTERS else ("cluster",))):
+            self._check_own(name, settings)
         return msgspec.json.encode(
             _Request(
                 request.flow_id,
                 request.entry,
                 {name: put(value, name) for name, value in request.params.items()},
-                self._settings(request.settings),
+                _stored(settings),
                 {name: put(value, f"metadata[{name!r}]") for name, value in request.metadata.items()},
-                self._strategy(request.settings.error_strategy),
+                strategy,
+                "dask" if cluster == "dask" else "ray" if cluster == "ray" else None,
             )
         )
 
@@ -107,7 +116,7 @@ class Requests:
             )
         take = self._payloads.take
         try:
-            settings = self._read_settings(stored)
+            settings = self._settings(stored)
         except SettingError as error:
             raise StoredJobError(f"The settings of a job of flow {stored.flow_id!r} mean nothing: {error}") from error
         return Request(
@@ -118,89 +127,34 @@ class Requests:
             {name: take(value, f"metadata[{name!r}]") for name, value in stored.metadata.items()},
         )
 
-    def _settings(self, settings: Settings) -> dict[str, Any]:
-        found: dict[str, Any] = {name: getattr(settings, name) for name in PLAIN}
-        found["execution_mode"] = str(settings.execution_mode)
-        found["placement"] = {routine_id: str(mode) for routine_id, mode in settings.placement.items()}
-        workers = settings.max_workers
-        if isinstance(workers, Mapping):
-            workers = {str(mode): count for mode, count in workers.items()}
-        found["max_workers"] = workers
-        found["timeout"] = _seconds(settings.timeout)
-        found["history_ttl_seconds"] = _seconds(settings.history_ttl_seconds)
-        for name in OF_THE_FLOW:
-            value = getattr(settings, name)
-            if name == "cluster" and value in LOCAL_CLUSTERS:
-                found[name] = value
-            elif value != getattr(self._own, name):
-                raise PayloadError(
-                    f"{name}: {value!r} cannot be stored with a job; give it to the flow, not to the job."
-                )
-        return found
+    def _settings(self, stored: _Request) -> Settings:
+        given: SettingArguments = msgspec.structs.asdict(stored.settings)  # type: ignore[assignment]
+        if stored.cluster is not None:
+            given["cluster"] = stored.cluster
+        if stored.strategy is not None:
+            given["error_strategy"] = read_strategy(stored.strategy, self._known)
+        return self._own.updated(given)
 
-    def _read_settings(self, stored: _Request) -> Settings:
-        unknown = stored.settings.keys() - KEPT
-        if unknown or stored.settings.get("cluster", LOCAL_CLUSTERS[0]) not in LOCAL_CLUSTERS:
-            raise SettingError(f"there are {', '.join(sorted(unknown)) or 'a cluster'} among them.")
-        given: SettingArguments = stored.settings  # type: ignore[assignment]
-        settings = self._own.updated(given)
-        if stored.strategy is None:
-            return settings
-        return settings.updated({"error_strategy": self._read_strategy(stored.strategy)})
-
-    def _strategy(self, strategy: ErrorStrategy) -> str | _Retry | None:
-        if strategy == self._own.error_strategy:
-            return None
-        if type(strategy) in _PLAIN_STRATEGIES.values():
-            return type(strategy).__name__
-        if type(strategy) is not Retry:
-            raise _not_storable(strategy)
-        kinds: Any = strategy.on if isinstance(strategy.on, tuple) else (strategy.on,)
-        then = None if strategy.then is None else type(strategy.then).__name__
-        if not all(isinstance(kind, type) and self._known.get(name_of(kind)) is kind for kind in kinds):
-            raise _not_storable(strategy)
-        if strategy.then is not None and type(strategy.then) not in _PLAIN_STRATEGIES.values():
-            raise _not_storable(strategy)
-        delay: Any = strategy.delay
-        waits = [seconds_of("delay", one) for one in (delay if isinstance(delay, (list, tuple)) else [delay])]
-        return _Retry(
-            strategy.max_retries,
-            waits if isinstance(delay, (list, tuple)) else waits[0],
-            strategy.backoff,
-            _seconds(strategy.max_delay),
-            strategy.jitter,
-            [name_of(kind) for kind in kinds],
-            then,
-        )
-
-    def _read_strategy(self, stored: str | _Retry) -> ErrorStrategy:
-        if isinstance(stored, str):
-            return _plain(stored)
-        kinds = [self._known.get(name) for name in stored.on]
-        on = tuple(kind for kind in kinds if kind is not None and issubclass(kind, Exception))
-        if len(on) < len(kinds):
-            raise SettingError(
-                f"error_strategy: not all of {', '.join(stored.on)} are known. Name them in a strategy of the flow."
-            )
-        then = None if stored.then is None else _plain(stored.then)
-        one_or_more = on[0] if len(on) == 1 else on
-        return Retry(
-            stored.max_retries, stored.delay, stored.backoff, stored.max_delay, stored.jitter, one_or_more, then
-        )
+    def _check_own(self, name: str, settings: Settings) -> None:
+        value = getattr(settings, name)
+        if value != getattr(self._own, name):
+            raise PayloadError(f"{name}: {value!r} cannot be stored with a job; give it to the flow, not to the job.")
 
 
-def _plain(name: str) -> ErrorStrategy:
-    if name not in _PLAIN_STRATEGIES:
-        raise SettingError(f"error_strategy: there is no {name[:80]!r}.")
-    return _PLAIN_STRATEGIES[name]()
-
-
-def _not_storable(strategy: ErrorStrategy) -> PayloadError:
-    return PayloadError(
-        f"error_strategy: {strategy!r} cannot be stored with a job; give it, or one that names the same exceptions, to "
-        "the flow, not to the job."
+def _stored(settings: Settings) -> _Settings:
+    workers, timeout, ttl = settings.max_workers, settings.timeout, settings.history_ttl_seconds
+    return _Settings(
+        str(settings.execution_mode),
+        {str(mode): count for mode, count in workers.items()} if isinstance(workers, Mapping) else workers,
+        settings.max_pending,
+        None if timeout is None else seconds_of("timeout", timeout),
+        settings.strict,
+        settings.max_activations,
+        settings.max_parked,
+        settings.max_history_size,
+        None if ttl is None else seconds_of("history_ttl_seconds", ttl),
+        settings.recording,
+        {routine_id: str(mode) for routine_id, mode in settings.placement.items()},
+        settings.durability,
+        settings.max_payload,
     )
-
-
-def _seconds(value: Seconds | None) -> float | None:
-    return None if value is None else seconds_of("timeout", value)

@@ -1,7 +1,8 @@
 """The structure of a flow: what a stored job relies on finding again.
 
-It is compared by what is declared, never by code, so a handler may be mended while its jobs rest. What is added does no
-harm to a job; what is missing, or fires by another rule, is named.
+It is compared by what is declared, never by code, so a handler may be mended, and an error strategy changed, while
+jobs rest. A job goes on with the routines and connections that it began with, in their order, because its activations
+are numbered by it: what is missing of them, or fires by another rule, is named, and what was added is for new jobs.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import msgspec
 from routilux.errors import StoredJobError
 from routilux.flow import Connection, FlowDefinition, Member
 from routilux.guard import guarded
+from routilux.options import AT_LEAST_ONCE
 
 FORMAT = 1
 
@@ -35,8 +37,8 @@ class RoutineShape(msgspec.Struct, frozen=True, omit_defaults=True):
 
     slots: dict[str, SlotShape]
     events: list[str]
-    strategy: str
     crash_retries: int
+    delivery: str = AT_LEAST_ONCE
     version: str | int | None = None
 
 
@@ -51,7 +53,7 @@ class Structure(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def data(self) -> bytes:
         """The structure as JSON, the same in every process."""
-        return msgspec.json.encode(self, order="deterministic")
+        return msgspec.json.encode(self)
 
     @property
     def digest(self) -> str:
@@ -64,7 +66,7 @@ def structure_of(flow: FlowDefinition) -> Structure:
     return Structure(
         flow.flow_id,
         {member.id: _routine(member) for member in flow.routines.values()},
-        sorted(((one.source, one.event, one.target, one.slot, one.field) for one in flow.connections), key=repr),
+        [(one.source, one.event, one.target, one.slot, one.field) for one in flow.connections],
     )
 
 
@@ -89,10 +91,19 @@ def missing(old: Structure, new: Structure) -> list[str]:
         else:
             where = f"Flow {old.flow_id!r}, routine {routine_id!r}"
             found += [f"{where}{what}" for what in _missing_in_routine(was, now)]
-    known = set(new.connections)
-    gone = [Connection(*one) for one in old.connections if one not in known]
-    found += [f"Flow {old.flow_id!r}: {one} is not connected any more." for one in gone]
+    found += [f"Flow {old.flow_id!r}: {one} is not connected any more." for one in _lacking(new, old)]
     return found
+
+
+def part_of(flow: FlowDefinition, structure: Structure) -> FlowDefinition:
+    """What jobs of a structure know of a flow that has it all and may have more; their routines are those of now."""
+    return flow.part(structure.routines, [Connection(*one) for one in structure.connections])
+
+
+def _lacking(one: Structure, other: Structure) -> list[Connection]:
+    """The connections of another structure that one has not."""
+    known = set(one.connections)
+    return [Connection(*connection) for connection in other.connections if connection not in known]
 
 
 def _missing_in_routine(was: RoutineShape, now: RoutineShape) -> list[str]:
@@ -111,8 +122,8 @@ def _missing_in_routine(was: RoutineShape, now: RoutineShape) -> list[str]:
             found.append(f", slot {name!r}: its handler does not listen on {', '.join(map(repr, apart))} any more.")
     found += [f": it has no event {name!r} any more." for name in was.events if name not in now.events]
     for what, before, after in (
-        ("error strategy", was.strategy, now.strategy),
         ("crash_retries", was.crash_retries, now.crash_retries),
+        ("delivery", was.delivery, now.delivery),
         ("version", was.version, now.version),
     ):
         if before != after:
@@ -127,8 +138,7 @@ def _routine(member: Member) -> RoutineShape:
         for slot in handler.slots
     }
     options = member.options
-    strategy = "that of the flow" if options.strategy is None else _said(options.strategy)
-    return RoutineShape(slots, sorted(member.routine.events), strategy, options.crash_retries, options.version)
+    return RoutineShape(slots, sorted(member.routine.events), options.crash_retries, options.delivery, options.version)
 
 
 def _said(value: object) -> str:

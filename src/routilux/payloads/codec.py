@@ -52,7 +52,7 @@ class Codec:
 
     def encode(self, value: Any, root: str = "value") -> bytes:
         """The bytes of a value, which `PayloadError` calls `root` where it cannot be stored."""
-        data = _written_plainly(value) if is_plain(value, MAX_DEPTH) else None
+        data = _written_plainly(value) if is_plain(value, MAX_DEPTH, [MAX_ITEMS]) else None
         if data is None:
             data = self._written(value, root)
         if len(data) > self._max_payload:
@@ -66,7 +66,7 @@ class Codec:
         stored, broken = guarded(_from_json, data)
         if broken is not None:
             raise PayloadError(f"{root}: it is not JSON ({broken}).")
-        if b'"$"' not in data and _has_few_items(data) and (_is_shallow(data) or is_plain(stored, MAX_DEPTH)):
+        if b'"$"' not in data and (_is_small(data) or is_plain(stored, MAX_DEPTH, [MAX_ITEMS])):
             return stored
         try:
             return Reader(self._by_name).item(stored, MAX_DEPTH)
@@ -85,21 +85,16 @@ class Codec:
 
 
 def _written_plainly(value: Any) -> bytes | None:
-    """The bytes of a plain value, unless a text in it cannot be written, or it may have too many items."""
+    """The bytes of a plain value, unless a text in it cannot be written."""
     try:
-        data = _as_json(value)
+        return _as_json(value)
     except UnicodeEncodeError:
         return None
-    return data if _has_few_items(data) else None
 
 
-def _has_few_items(data: bytes) -> bool:
-    """Whether JSON certainly has no more items than are allowed: each but the first is after a comma or a bracket."""
-    return len(data) <= MAX_ITEMS or data.count(b",") + data.count(b"[") + data.count(b"{") < MAX_ITEMS
-
-
-def _is_shallow(data: bytes) -> bool:
-    return data.count(b"[") + data.count(b"{") <= MAX_DEPTH
+def _is_small(data: bytes) -> bool:
+    """Whether JSON certainly goes no deeper, and has no more items, than is allowed."""
+    return len(data) <= MAX_ITEMS and data.count(b"[") + data.count(b"{") <= MAX_DEPTH
 
 
 def _too_large(root: str, data: bytes, most: int) -> PayloadTooLargeError:

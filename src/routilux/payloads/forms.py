@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from routilux.payloads.secret import Secret
 
@@ -30,6 +31,12 @@ class Form(NamedTuple):
 
 def _write_zoned(value: datetime | time) -> list[Any]:
     return [value.replace(tzinfo=None, fold=0).isoformat(), value.fold, value.tzinfo]
+
+
+def _write_zone(value: ZoneInfo) -> str:
+    if value.key is None:
+        raise ValueError("a time zone without a name cannot be stored")
+    return value.key
 
 
 def _write_int(value: int) -> str:
@@ -79,6 +86,7 @@ FORMS = (
     Form(UUID, "uuid", lambda value: value.hex, UUID),
     Form(timedelta, "timedelta", lambda v: [v.days, v.seconds, v.microseconds], lambda v: timedelta(*v), True),
     Form(timezone, "timezone", lambda v: list(v.__getinitargs__()), lambda v: timezone(*v), True),
+    Form(ZoneInfo, "zone", _write_zone, ZoneInfo),
     Form(datetime, "datetime", _write_zoned, _read_datetime, True),
     Form(time, "time", _write_zoned, _read_time, True),
     Form(complex, "complex", lambda value: [value.real, value.imag], lambda parts: complex(*parts), True),

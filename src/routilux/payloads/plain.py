@@ -14,8 +14,11 @@ LONG = 16
 """From so many items on it pays to ask first whether they are all of one type."""
 
 
-def is_plain(value: Any, levels: int) -> bool:
-    """Whether it consists of exact texts, numbers, lists and dicts, at most `levels` of these in each other."""
+def is_plain(value: Any, levels: int, left: list[int]) -> bool:
+    """Whether it consists of exact texts, numbers, lists and dicts, at most `levels` of these in each other.
+
+    `left` holds how many items it may still have; what is in several places counts as often.
+    """
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return True
@@ -27,11 +30,15 @@ def is_plain(value: Any, levels: int) -> bool:
         return False
     items: Iterable[Any]
     if kind is list:
+        left[0] -= len(value)
+        if left[0] < 0:
+            return False
         if len(value) >= LONG and len(kinds := set(map(type, value))) == 1:
-            return _are_plain(value, kinds.pop(), levels)
+            return _are_plain(value, kinds.pop(), levels, left)
         items = value
     elif kind is dict:
-        if "$" in value:
+        left[0] -= len(value)
+        if left[0] < 0 or "$" in value:
             return False
         for key in value:
             if type(key) is not str:
@@ -49,12 +56,12 @@ def is_plain(value: Any, levels: int) -> bool:
         elif kind is float:
             if not isfinite(one):
                 return False
-        elif not is_plain(one, levels - 1):
+        elif not is_plain(one, levels - 1, left):
             return False
     return True
 
 
-def _are_plain(items: list[Any], kind: type, levels: int) -> bool:
+def _are_plain(items: list[Any], kind: type, levels: int, left: list[int]) -> bool:
     """The same of a list of values that are all of one type."""
     if kind is str or kind is bool:
         return True
@@ -62,4 +69,4 @@ def _are_plain(items: list[Any], kind: type, levels: int) -> bool:
         return bool(min(items) >= LEAST and max(items) <= MOST)
     if kind is float:
         return all(map(isfinite, items))
-    return all(is_plain(one, levels - 1) for one in items)
+    return all(is_plain(one, levels - 1, left) for one in items)
