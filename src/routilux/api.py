@@ -178,7 +178,10 @@ class Flow(FlowDefinition):
         What is done is not done again; what was running runs again. Raises `RecoveryError` if some cannot go on, as
         when the flow has lost what they need: they stay as they are, and the others run.
         """
-        return self._launch.recovered()
+        if self.settings.store is None:
+            raise SettingError(f'Flow {self.flow_id!r} has no store to recover jobs from: Flow(..., store="jobs.db").')
+        recovered: list[Job] = self._launch.stores.of(self.settings).recover(self._launch.block.engine)
+        return recovered
 
     def close(self) -> None:
         """Closes the stores that the flow has opened; a `with` block does so at its end, and so does the program's."""

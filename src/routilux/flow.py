@@ -6,7 +6,7 @@ alone is refused when it is added; what only the whole shows is refused by `chec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias, Unpack, overload
 
@@ -79,13 +79,6 @@ class FlowDefinition:
     def connections(self) -> tuple[Connection, ...]:
         """The connections, in the order in which they were made."""
         return tuple(self._connections)
-
-    def part(self, routine_ids: Iterable[str], connections: Iterable[Connection]) -> FlowDefinition:
-        """A flow of some of its routines and connections, as they are now and in the order in which they are given."""
-        part = FlowDefinition(self.flow_id, self.limits)
-        part._members = {routine_id: self._members[routine_id] for routine_id in routine_ids}
-        part._connections = list(connections)
-        return part
 
     def add_routine(
         self, added: RoutineLike, routine_id: str | None = None, /, **options: Unpack[OptionArguments]

@@ -77,7 +77,7 @@ class Launch:
         self._plans: dict[PlanKey, tuple[int, Plan, Receiver]] = {}
         self.block = Block(flow.flow_id)
         self._tuning: Tuning | None = None
-        self.stores = OpenStores(self._open_store)
+        self.stores = OpenStores(partial(_open_store, self, flow, clock))
         self._steerings: dict[str, Steering] = {}
         self.under_way: dict[str, Job] = {}
         """By id: the jobs that are not over."""
@@ -137,7 +137,7 @@ class Launch:
             used = None if in_thread else engine or (None if own else self.block.engine)
             prepared: Prepared[Mode] = self.stores.of(planned.settings).submit(planned, key, used, streaming=streaming)
             return prepared
-        self._check_keyless(key)
+        _check_keyless(self._flow, key)
         if planned.settings.is_auto:
             return self._tuned(planned, own=own, streaming=streaming, engine=engine)
         if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
@@ -161,17 +161,8 @@ class Launch:
             stored = self.stores.of(planned.settings)
             prepared: Prepared[Mode] = stored.submit(planned, key, used, streaming=streaming, own=shared is None)
             return prepared
-        self._check_keyless(key)
+        _check_keyless(self._flow, key)
         return self._on_engine(used, planned, own=shared is None, streaming=streaming)
-
-    def recovered(self) -> list[Job]:
-        """The jobs that other processes left in the flow's store, which go on."""
-        if self._settings.store is None:
-            raise SettingError(
-                f'Flow {self._flow.flow_id!r} has no store to recover jobs from: Flow(..., store="jobs.db").'
-            )
-        found: list[Job] = self.stores.of(self._settings).recover(self.block.engine)
-        return found
 
     def new_course(
         self,
@@ -242,15 +233,6 @@ class Launch:
                 steering.leave(error)
         return engine, jobs
 
-    def _open_store(self, settings: Settings) -> Any:
-        return loaded_extra("routilux.durable.jobs", "StoredJobs", "store", "store=...")(
-            self, self._flow, self._clock, settings
-        )
-
-    def _check_keyless(self, key: str | None) -> None:
-        if key is not None:
-            raise SettingError(f'Flow {self._flow.flow_id!r}: key={key!r} needs a store: Flow(..., store="jobs.db").')
-
     def _on_engine(self, engine: Engine, planned: Planned, *, own: bool, streaming: bool) -> Prepared[EngineMode]:
         modes = planned.plan.modes
         crew = engine.crew
@@ -318,6 +300,16 @@ def _compiled(
     if ExecutionMode.ASYNCIO not in plan.modes:
         return plan
     return compile_plan(flow, entry, messages, ExecutionMode.ASYNCIO, placement, recorded=recorded)
+
+
+def _open_store(launch: Launch, flow: FlowDefinition, clock: Clock, settings: Settings) -> Any:
+    stored = loaded_extra("routilux.durable.jobs", "StoredJobs", "store", "store=...")
+    return stored(launch, flow, clock, settings)
+
+
+def _check_keyless(flow: FlowDefinition, key: str | None) -> None:
+    if key is not None:
+        raise SettingError(f'Flow {flow.flow_id!r}: key={key!r} needs a store: Flow(..., store="jobs.db").')
 
 
 def engine_class(settings: Settings) -> type[Engine]:

@@ -117,8 +117,12 @@ class Options:
 
     def updated(self, arguments: OptionArguments) -> Options:
         """These options with some of them replaced."""
-        given: OptionArguments = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[assignment]
-        return Options.of({**given, **arguments})
+        return Options.of({**self.arguments, **arguments})
+
+    @property
+    def arguments(self) -> OptionArguments:
+        """All of them as keyword arguments."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[return-value]
 
     @property
     def strategy(self) -> ErrorStrategy | None:

@@ -37,7 +37,7 @@ measured = some.none() | some.builds(Measured, some.none() | numbers, some.none(
 facts = some.one_of(
     some.builds(Started, numbers, some.dictionaries(some.text(), values)),
     some.builds(Begun, numbers, numbers, numbers),
-    some.builds(Opened, numbers, numbers, numbers, some.binary()),
+    some.builds(Opened, numbers, numbers, numbers, some.sampled_from([b"null", b'{"a":[1]}']), some.just(b"null")),
     some.builds(Rang, numbers, some.none() | some.dictionaries(numbers, numbers)),
     some.builds(Rang, numbers, some.none(), some.lists(some.tuples(numbers, numbers))),
     some.builds(Paused, numbers),

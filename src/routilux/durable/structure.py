@@ -97,7 +97,13 @@ def missing(old: Structure, new: Structure) -> list[str]:
 
 def part_of(flow: FlowDefinition, structure: Structure) -> FlowDefinition:
     """What jobs of a structure know of a flow that has it all and may have more; their routines are those of now."""
-    return flow.part(structure.routines, [Connection(*one) for one in structure.connections])
+    part = FlowDefinition(flow.flow_id, flow.limits)
+    for routine_id in structure.routines:
+        member = flow.routines[routine_id]
+        part.add_routine(member.routine, routine_id, **member.options.arguments)
+    for source, event, target, slot, field in structure.connections:
+        part.connect(source, event, target, slot, field=field)
+    return part
 
 
 def _lacking(one: Structure, other: Structure) -> list[Connection]:
