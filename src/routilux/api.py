@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, Unpack
 
@@ -61,15 +62,22 @@ class Flow(FlowDefinition):
         self._streams: weakref.WeakSet[Stream] = weakref.WeakSet()
 
     def execute(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> Job:
         """Runs one job and returns it finished.
 
         `entry` is the id of the routine to begin with, `entry_params` the first message of each of its slots.
         A failure is on the job, not raised (`job.raise_for_status()` raises it); what cannot start is.
-        Ctrl-C cancels the job and is raised again.
+        Ctrl-C cancels the job and is raised again; a stored job stays as it is instead, to be recovered.
+        `key` names the submission of a stored job: with one that was used before, the job of that time is returned, and
+        goes on if it was not over.
         """
-        prepared = self._prepare(entry, entry_params, settings)
+        prepared = self._prepare(entry, entry_params, settings, key=key)
         prepared.mode.execute(prepared.first)
         return _answered(prepared)
 
@@ -81,40 +89,60 @@ class Flow(FlowDefinition):
         return self.execute(entry, entry_params, **settings)
 
     async def execute_async(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> Job:
         """As `execute`, inside the event loop that awaits it: coroutines of the flow run there, side by side.
 
         Cancelling the task that awaits cancels the job.
         """
         planned = self._launch.plan(entry, entry_params, settings)
-        prepared = self._launch.prepare_awaited(planned, own=_wants_own(settings))
+        prepared = self._launch.prepare_awaited(planned, own=_wants_own(settings), key=key)
         await loaded("routilux.awaited", "run")(prepared.mode, prepared.first)
         return _answered(prepared)
 
     def start(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> Job:
         """Starts one job and returns it running; the program does not end before the job does."""
-        prepared = self._prepare(entry, entry_params, settings)
+        prepared = self._prepare(entry, entry_params, settings, key=key)
         prepared.mode.start(prepared.first)
         return prepared.job
 
     def stream(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> Stream:
         """Runs one job while its results are read, and holds it back when they are not; see `Stream`."""
-        job, mode, first = self._prepare(entry, entry_params, settings, streaming=True)
+        job, mode, first = self._prepare(entry, entry_params, settings, key=key, streaming=True)
         stream = Stream(job, mode.course, mode, first)
         self._streams.add(stream)
         return stream
 
     def stream_async(
-        self, entry: str, entry_params: Mapping[str, Any] | None = None, **settings: Unpack[SettingArguments]
+        self,
+        entry: str,
+        entry_params: Mapping[str, Any] | None = None,
+        *,
+        key: str | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> AsyncStream:
         """As `stream`, inside the event loop that reads it: `async for value in flow.stream_async(...)`."""
         planned = self._launch.plan(entry, entry_params, settings)
-        job, mode, first = self._launch.prepare_awaited(planned, own=_wants_own(settings), streaming=True)
+        job, mode, first = self._launch.prepare_awaited(planned, own=_wants_own(settings), key=key, streaming=True)
         return AsyncStream(job, mode.course, mode, first)
 
     def map(
@@ -143,6 +171,21 @@ class Flow(FlowDefinition):
             return jobs
         shown: Iterator[Job] = loaded_extra("routilux.progress", "shown", "cli", "progress=True")(jobs, params)
         return shown
+
+    def recover(self) -> list[Job]:
+        """Has the jobs go on that other processes left unfinished in the flow's store, and returns them, running.
+
+        What is done is not done again; what was running runs again. Raises `RecoveryError` if some cannot go on, as
+        when the flow has lost what they need: they stay as they are, and the others run.
+        """
+        if self.settings.store is None:
+            raise SettingError(f'Flow {self.flow_id!r} has no store to recover jobs from: Flow(..., store="jobs.db").')
+        recovered: list[Job] = self._launch.stores.of(self.settings).recover(self._launch.block.engine)
+        return recovered
+
+    def close(self) -> None:
+        """Closes the stores that the flow has opened; a `with` block does so at its end, and so does the program's."""
+        self._launch.stores.close()
 
     def load_test(
         self,
@@ -250,7 +293,7 @@ class Flow(FlowDefinition):
         return drawing.to_mermaid(self)
 
     def __enter__(self) -> Self:
-        self._launch.open()
+        self._launch.block.enter(partial(self._launch.new_engine, self.settings))
         return self
 
     def __exit__(
@@ -267,9 +310,10 @@ class Flow(FlowDefinition):
             job.wait()
         if engine is not None:
             engine.close()
+        self.close()
 
     async def __aenter__(self) -> Self:
-        self._launch.open_awaited()
+        self._launch.block.enter(partial(self._launch.new_awaited_engine, self.settings), awaited=True)
         return self
 
     async def __aexit__(
@@ -279,15 +323,22 @@ class Flow(FlowDefinition):
         for job in jobs:
             await job.wait_async()
         await loaded("routilux.awaited", "close")(engine)
+        self.close()
 
     def __repr__(self) -> str:
         return f"<Flow {self.flow_id!r}: {len(self.routines)} routines, {len(self.connections)} connections>"
 
     def _prepare(
-        self, entry: str, params: Mapping[str, Any] | None, settings: SettingArguments, *, streaming: bool = False
+        self,
+        entry: str,
+        params: Mapping[str, Any] | None,
+        settings: SettingArguments,
+        *,
+        key: str | None,
+        streaming: bool = False,
     ) -> Prepared[Mode]:
         planned: Planned = self._launch.plan(entry, params, settings)
-        return self._launch.prepare(planned, own=_wants_own(settings), streaming=streaming)
+        return self._launch.prepare(planned, own=_wants_own(settings), streaming=streaming, key=key)
 
     def _jobs_under_way(self) -> int:
         return len(self._launch.under_way)

@@ -9,7 +9,7 @@ from routilux.course import Course
 from routilux.facts import Started
 from routilux.job import Job
 from routilux.loading import loaded
-from routilux.modes import ABANDONED, EngineMode
+from routilux.modes import ABANDONED, Mode
 
 
 class AsyncStream(AsyncIterator[Any]):
@@ -19,7 +19,7 @@ class AsyncStream(AsyncIterator[Any]):
     `async with` block, cancels the job if it is not over.
     """
 
-    def __init__(self, job: Job, course: Course, mode: EngineMode, first: Started) -> None:
+    def __init__(self, job: Job, course: Course, mode: Mode, first: Started) -> None:
         self.job = job
         self._course = course
         self._mode = mode

@@ -10,7 +10,7 @@ from routilux.crew import Crew
 from routilux.drivers.port import Seat
 from routilux.engine import Engine
 from routilux.facts import Rang, Started
-from routilux.modes import INTERRUPT_GRACE, EngineMode
+from routilux.modes import INTERRUPT_GRACE, Mode
 from routilux.ports import Alarms, Clock
 from routilux.settings import Settings
 
@@ -87,13 +87,14 @@ async def finished(course: Course, timeout: float | None = None) -> bool:
     return True
 
 
-async def run(mode: EngineMode, first: Started) -> None:
+async def run(mode: Mode, first: Started) -> None:
     """Runs a job to its end; if the task that awaits it is cancelled, so is the job, and its handlers."""
     over = LoopFlag()
     mode.course.when_finished.append(lambda _: over.set())
     mode.begin(first)
     try:
-        await over.wait()
+        if not mode.course.finished.is_set():
+            await over.wait()
     except asyncio.CancelledError:
         mode.cancel("the task that awaited it was cancelled")
         await finished(mode.course, INTERRUPT_GRACE)
@@ -114,6 +115,6 @@ async def close(engine: Engine | None) -> None:
             await asyncio.to_thread(engine.close)
 
 
-def new_engine(settings: Settings, clock: Clock, name: str) -> Engine:
+def new_engine(kind: type[Engine], settings: Settings, clock: Clock, name: str) -> Engine:
     """An engine whose coroutines run on the event loop that runs now."""
-    return Engine(Crew(settings, clock, name, asyncio.get_running_loop()), lambda one: LoopAlarms(one, clock), clock)
+    return kind(Crew(settings, clock, name, asyncio.get_running_loop()), lambda one: LoopAlarms(one, clock), clock)

@@ -28,12 +28,15 @@ from routilux.facts import Fact, Rang, Settled, Started
 from routilux.machine.delivery import Activation
 from routilux.machine.step import apply
 from routilux.ports import Alarms, Clock
-from routilux.rotation import News, Rotation
+from routilux.rotation import News, Rotation, Word
 from routilux.slots import OUTPUT
 
 
 class Engine(LocalHost):
     """Runs any number of jobs on one set of drivers, each job in its turn."""
+
+    rotation: type[Rotation] = Rotation
+    """What gives each job its turn."""
 
     def __init__(self, crew: Crew, new_alarms: Callable[[Engine], Alarms[Seat]], clock: Clock) -> None:
         """`new_alarms` makes what waits for moments."""
@@ -42,12 +45,8 @@ class Engine(LocalHost):
         self.inbox: deque[News] = deque()
         self._turn = threading.Lock()
         self._wake: Callable[[], None] = lambda: None
-        self._jobs = self.new_rotation()
+        self._jobs = self.rotation(crew, clock, self.inbox.append)
         self.alarms = new_alarms(self)
-
-    def new_rotation(self) -> Rotation:
-        """What gives each job its turn."""
-        return Rotation(self.crew, self._clock, self.inbox.append)
 
     def post(self, seat: Seat, fact: Fact) -> None:
         """Tells a job something, from any thread."""
@@ -82,9 +81,38 @@ class Engine(LocalHost):
         ended: int,
         worker: int,
     ) -> Following:
-        if self._turn.acquire(False):
-            return self._go_on(driver, seat, activation, value, began, ended, worker)
-        self.inbox.append((seat, settled_by(activation, value, began, ended, worker), driver))
+        """The hot path, written out: the same as to post a fact and drain, without making one."""
+        if not self._turn.acquire(False):
+            return self.settled(driver, seat, settled_by(activation, value, began, ended, worker))
+        machine = seat.course.machine
+        try:
+            if machine.end is None:
+                del machine.running[activation[0]]
+                follow = machine.settled if activation[1].plain else machine.yielded
+                follow(activation, value, began, ended, worker)
+            else:
+                apply(machine, settled_by(activation, value, began, ended, worker))
+            if (
+                (machine.ready or machine.suspended)
+                and not self.inbox
+                and len(self._jobs.seats) == 1
+                and len(self.crew) == 1
+                and not machine.timers.heap
+            ):
+                following = machine.take(ended)
+                if following is not None:
+                    if machine.ready and driver.free > 0:
+                        self._jobs.queue_up(seat)
+                        self._jobs.start(None)
+                    if len(machine.ledger.records) >= BATCH:
+                        seat.course.read()
+                    if seat.course.unread is not None and machine.delivery.left:
+                        seat.course.unread.set()
+                    return seat, following
+            driver.release(seat, None)
+            self.inbox.append((seat, 0, None))
+        finally:
+            self._turn.release()
         return self._drain(driver)
 
     def keep(self, wake: Callable[[], None]) -> bool:
@@ -119,51 +147,6 @@ class Engine(LocalHost):
         """Ends the workers and whatever waits for moments; not for a worker to call."""
         self.alarms.close()
         self.crew.close(wait=wait)
-
-    def _go_on(
-        self,
-        driver: LocalDriver,
-        seat: Seat,
-        activation: Activation,
-        value: Any,
-        began: int,
-        ended: int,
-        worker: int,
-    ) -> Following:
-        """With the turn: settles a plain activation at once, and gives what its worker does next.
-
-        This is the hot path, written out: the same as to post a fact and drain, without making one.
-        """
-        machine = seat.course.machine
-        try:
-            if machine.end is None:
-                del machine.running[activation[0]]
-                follow = machine.settled if activation[1].plain else machine.yielded
-                follow(activation, value, began, ended, worker)
-            else:
-                apply(machine, settled_by(activation, value, began, ended, worker))
-            if (
-                (machine.ready or machine.suspended)
-                and not self.inbox
-                and len(self._jobs.seats) == 1
-                and len(self.crew) == 1
-                and not machine.timers.heap
-            ):
-                following = machine.take(ended)
-                if following is not None:
-                    if machine.ready and driver.free > 0:
-                        self._jobs.queue_up(seat)
-                        self._jobs.start(None)
-                    if len(machine.ledger.records) >= BATCH:
-                        seat.course.read()
-                    if seat.course.unread is not None and machine.delivery.left:
-                        seat.course.unread.set()
-                    return seat, following
-            driver.release(seat, None)
-            self.inbox.append((seat, 0, None))
-        finally:
-            self._turn.release()
-        return self._drain(driver)
 
     def _attend(self) -> None:
         """Something was told: it is heeded here and now, or by the loop that keeps the turn."""
@@ -219,8 +202,9 @@ class Engine(LocalHost):
             self._heed(seat, fact)
         return changed
 
-    def _heed(self, seat: Seat, fact: Fact) -> None:
+    def _heed(self, seat: Seat, fact: Fact | Word) -> None:
         """Steps a machine by what happened to its job."""
+        assert not isinstance(fact, Word)
         apply(seat.course.machine, fact)
         if seat.course.machine.given_up or seat.course.machine.unwanted:
             self._jobs.stop(seat)

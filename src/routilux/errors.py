@@ -7,6 +7,9 @@ is never wrapped: it is data, travels inside a `Failure`, and `Job.raise_for_sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 
 class RoutiluxError(Exception):
     """What all errors of this package have in common."""
@@ -128,6 +131,88 @@ class SelfWaitError(RoutiluxError):
 
 class RecordingError(RoutiluxError, ValueError):
     """A recorded job cannot be read: it is damaged, of another version, or of another flow."""
+
+
+class StoreError(RoutiluxError):
+    """A store cannot do what it was asked; the subclasses are what a caller can act on."""
+
+
+class StoreInUseError(StoreError):
+    """Another process, or this one, has the store open for writing."""
+
+
+class StoreFullError(StoreError):
+    """There is no room for what the store was given."""
+
+
+class StoreBusyError(StoreError):
+    """A foreign program keeps the store locked."""
+
+
+class StoreUnavailableError(StoreError):
+    """The disk under a store fails, or the server of one cannot be reached."""
+
+
+class StoreDamagedError(StoreError):
+    """What is in the store is not what was written there; `job_id` and `seq` say from where on, where known."""
+
+    def __init__(self, message: str, job_id: str | None = None, seq: int | None = None) -> None:
+        super().__init__(message)
+        self.job_id = job_id
+        self.seq = seq
+
+
+class StoreVersionError(StoreError):
+    """The file is no store, or one of another version, or the database itself is too old."""
+
+
+class FencedError(StoreError):
+    """Somebody else has opened the store for writing since; this process may not write to it any more."""
+
+
+class ForkedError(StoreError):
+    """A store that was open when the process forked was used in the child."""
+
+
+class KeyTakenError(StoreError, ValueError):
+    """A job of this flow has the key already, and was submitted with another request."""
+
+
+class FlowChangedError(StoreError):
+    """A stored job cannot go on, because its flow has lost what it needs."""
+
+
+class RecoveryError(StoreError):
+    """Some stored jobs cannot go on: `errors` says why, by job id; `jobs` are those that do."""
+
+    def __init__(self, message: str, errors: Mapping[str, RoutiluxError], jobs: Sequence[Any]) -> None:
+        super().__init__(message)
+        self.errors = errors
+        self.jobs = jobs
+
+
+class UnknownJobError(StoreError, LookupError):
+    """The store has no job of this id."""
+
+
+class PayloadError(RoutiluxError, ValueError):
+    """A value cannot be stored, or stored bytes cannot be read; the message names the path inside the value."""
+
+
+class UnknownTypeError(PayloadError):
+    """A value is of a type that the codec was not told of."""
+
+
+class PayloadTooLargeError(PayloadError):
+    """A payload has more bytes than `max_payload`."""
+
+
+class StoredJobError(RoutiluxError, ValueError):
+    """What is stored of a job cannot be read: it is damaged, or a later release wrote it."""
+
+
+class SecretError(RoutiluxError, LookupError):
+    """A secret is not where its `Secret` says, or what it says is no name."""
 
 
 class LoadTestError(RoutiluxError):

@@ -255,8 +255,10 @@ class Opened(NamedTuple):
     """What to add to this moment, and to those after it, to get nanoseconds since the epoch."""
     fired: int
     """How many activations had fired; any of them may have run when the process before died."""
-    structure: bytes
-    """What the flow consists of."""
+    structure: bytes = b"null"
+    """When it was submitted: what the flow consisted of."""
+    request: bytes = b"null"
+    """When it was submitted: what with, settings and all."""
 
 
 class Freed(NamedTuple):
@@ -265,7 +267,10 @@ class Freed(NamedTuple):
     moment: int
 
 
-StoredFact: TypeAlias = Started | Begun | Settled | Rang | Paused | Resumed | Cancelled | Opened
-"""What is kept of a job in a store; `Begun` and `Opened` change no machine."""
+Happening: TypeAlias = Started | Settled | Rang | Paused | Resumed | Cancelled
+"""What happens to a job, and after a crash must happen to its machine again."""
 
-Fact: TypeAlias = Started | Taken | Settled | Rang | Paused | Resumed | Cancelled | Freed
+StoredFact: TypeAlias = Happening | Begun | Opened
+"""What is kept of a job in a store."""
+
+Fact: TypeAlias = Happening | Taken | Freed

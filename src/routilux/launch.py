@@ -9,22 +9,24 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from routilux.attendant import Attendant
+from routilux.block import Block
 from routilux.checks import Receiver, entry_receiver
 from routilux.course import Course, Reader
 from routilux.crew import Awaiting, Crew
 from routilux.drivers.invoke import Invoker, Surroundings
 from routilux.engine import Engine
-from routilux.errors import EntryParamsError, FlowBusyError
+from routilux.errors import EntryParamsError, SettingError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Freed, Origin, Started
 from routilux.flow import FlowDefinition
 from routilux.job import Job
 from routilux.limits import UNLIMITED, Limits
-from routilux.loading import loaded
+from routilux.loading import loaded, loaded_extra
 from routilux.machine.compile import compile_plan
 from routilux.machine.machine import Machine
 from routilux.machine.plan import Plan
 from routilux.modes import EngineMode, Mode, SequentialMode
+from routilux.open_stores import OpenStores
 from routilux.ports import Clock, Steering
 from routilux.recording import Recording
 from routilux.settings import SettingArguments, Settings
@@ -33,8 +35,8 @@ from routilux.tracking.history import History
 from routilux.tracking.tracker import ExecutionTracker
 from routilux.tuning.port import MOST_THREADS, Tuning
 
-OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster"})
-"""Settings that say something of workers: a job that is given one has workers of its own."""
+OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster", "store", "durability"})
+"""Settings that say something of workers or of what they tell: a job that is given one has workers of its own."""
 
 PlanKey: TypeAlias = tuple[str, frozenset[str], ExecutionMode, tuple[tuple[str, ExecutionMode], ...], bool]
 """Entry, names of its params, mode, placement, whether it is recorded."""
@@ -46,6 +48,8 @@ class Planned(NamedTuple):
     plan: Plan
     messages: Mapping[str, Any]
     settings: Settings
+    entry: str
+    params: Mapping[str, Any]
 
 
 AnyMode_co = TypeVar("AnyMode_co", bound=Mode, covariant=True)
@@ -71,10 +75,10 @@ class Launch:
         self._tracker = tracker
         self._limits = Limits(flow.limits)
         self._plans: dict[PlanKey, tuple[int, Plan, Receiver]] = {}
-        self._engine: Engine | None = None
-        self._loop_ident: int | None = None
-        """The thread of the event loop in whose `async with` block the flow is."""
+        self.block = Block(flow.flow_id)
         self._tuning: Tuning | None = None
+        self.stores = OpenStores(partial(_open_store, self, flow, clock))
+        self._steerings: dict[str, Steering] = {}
         self.under_way: dict[str, Job] = {}
         """By id: the jobs that are not over."""
 
@@ -87,7 +91,13 @@ class Launch:
 
     def plan(self, entry: str, params: Mapping[str, Any] | None, arguments: SettingArguments) -> Planned:
         """The flow compiled for these params and settings; raises whatever is wrong with it."""
-        settings, params = self._settings.updated(arguments), {} if params is None else params
+        return self.plan_with(entry, params, self._settings.updated(arguments))
+
+    def plan_with(
+        self, entry: str, params: Mapping[str, Any] | None, settings: Settings, part: FlowDefinition | None = None
+    ) -> Planned:
+        """As `plan`, with all settings given; for a `part` of the flow, if there is one."""
+        params = {} if params is None else params
         if not isinstance(params, Mapping):
             raise EntryParamsError(
                 f"Flow {self._flow.flow_id!r}, entry {entry!r}: entry_params must be a mapping from names to values, "
@@ -97,36 +107,61 @@ class Launch:
         mode, recorded = settings.execution_mode, settings.recording
         assert isinstance(mode, ExecutionMode)
         key = entry, frozenset(params), mode, tuple(placement.items()), recorded
-        known = self._plans.get(key)
-        if known is None or known[0] != self._flow.version:
-            receive = entry_receiver(self._flow, entry, key[1])
-            plan = _compiled(self._flow, entry, receive(params), mode, placement, recorded=recorded)
+        flow = self._flow if part is None else part
+        known = self._plans.get(key) if part is None else None
+        if known is None or known[0] != flow.version:
+            receive = entry_receiver(flow, entry, key[1])
+            plan = _compiled(flow, entry, receive(params), mode, placement, recorded=recorded)
             for name, rate in plan.rates.items():
                 self._limits.add_rate(name, rate)
-            known = self._plans[key] = self._flow.version, plan, receive
-        return Planned(known[1], known[2](params), settings)
+            known = flow.version, plan, receive
+            if part is None:
+                self._plans[key] = known
+        return Planned(known[1], known[2](params), settings, entry, params)
 
     def prepare(
-        self, planned: Planned, *, own: bool, streaming: bool = False, engine: Engine | None = None
+        self,
+        planned: Planned,
+        *,
+        own: bool,
+        streaming: bool = False,
+        engine: Engine | None = None,
+        key: str | None = None,
     ) -> Prepared[Mode]:
-        """A job in the thread of whoever asks, or on an engine: the given one, the block's, or (`own`) its own."""
+        """A job in the thread of whoever asks, or on an engine: the given one, the block's, or (`own`) its own.
+
+        `key` names a stored job, which may be there already.
+        """
+        if planned.settings.store is not None:
+            in_thread = planned.plan.modes == {ExecutionMode.SEQUENTIAL}
+            used = None if in_thread else engine or (None if own else self.block.engine)
+            prepared: Prepared[Mode] = self.stores.of(planned.settings).submit(planned, key, used, streaming=streaming)
+            return prepared
+        _check_keyless(self._flow, key)
         if planned.settings.is_auto:
             return self._tuned(planned, own=own, streaming=streaming, engine=engine)
         if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
-            recorder = _new_recorder(planned, self._flow.limits)
+            recorder = new_recorder(planned, self._flow.limits)
             course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
             mode: Mode = SequentialMode(course, self.new_invoker(course, recorder), self._clock)
             return Prepared(self.new_job(course, mode, history, recorder), mode, first)
-        shared = engine or (None if own else self._engine)
+        shared = engine or (None if own else self.block.engine)
         used = shared or self.new_engine(planned.settings)
         return self._on_engine(used, planned, own=shared is None, streaming=streaming)
 
-    def prepare_awaited(self, planned: Planned, *, own: bool, streaming: bool = False) -> Prepared[EngineMode]:
+    def prepare_awaited(
+        self, planned: Planned, *, own: bool, streaming: bool = False, key: str | None = None
+    ) -> Prepared[Mode]:
         """A job to be awaited in the event loop that runs."""
-        shared = None if own else self._engine
-        if ExecutionMode.ASYNCIO in planned.plan.modes and self._loop_ident != threading.get_ident():
+        shared = None if own else self.block.engine
+        if ExecutionMode.ASYNCIO in planned.plan.modes and self.block.loop_ident != threading.get_ident():
             shared = None
-        used = shared or self._new_awaited_engine(planned.settings)
+        used = shared or self.new_awaited_engine(planned.settings)
+        if planned.settings.store is not None:
+            stored = self.stores.of(planned.settings)
+            prepared: Prepared[Mode] = stored.submit(planned, key, used, streaming=streaming, own=shared is None)
+            return prepared
+        _check_keyless(self._flow, key)
         return self._on_engine(used, planned, own=shared is None, streaming=streaming)
 
     def new_course(
@@ -137,16 +172,18 @@ class Launch:
         *,
         streaming: bool = False,
         recorder: Recording | None = None,
+        origin: Origin | None = None,
+        tracked: bool = True,
     ) -> tuple[Course, Started, History]:
-        """A job that has not begun, for whatever is to run it."""
-        plan, messages, settings = planned
+        """A job that has not begun, for whatever is to run it; without an `origin`, a new one."""
+        plan, messages, settings = planned[:3]
         moment = self._clock.now()
-        origin = Origin(os.urandom(16).hex(), self._flow.flow_id, self._clock.epoch() - moment)
+        origin = origin or Origin(os.urandom(16).hex(), self._flow.flow_id, self._clock.epoch() - moment)
         permits = self._limits.of_job(origin.job_id) if plan.limits else UNLIMITED
         machine = Machine(plan, settings, origin, window, permits, streaming=streaming)
         bounds = settings.max_history_size, settings.history_ttl_seconds
         history = History(*bounds, self._clock.now, origin.epoch_offset_ns)
-        tracker = self._tracker()
+        tracker = self._tracker() if tracked else None
         own = None if tracker is None else tracker.absorb, None if recorder is None else recorder.absorb
         readers: list[Reader] = [read for read in (history.absorb, *own) if read is not None]
         course = Course(machine, permits, origin, readers, moment)
@@ -165,6 +202,7 @@ class Launch:
         if course.permits is not UNLIMITED:
             course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
         self.under_way[course.origin.job_id] = job
+        self._steerings[course.origin.job_id] = steering
         return job
 
     def new_invoker(self, course: Course, recorder: Recording | None = None) -> Invoker:
@@ -181,44 +219,26 @@ class Launch:
         def attendant(engine: Engine) -> Attendant:
             return Attendant(engine.post, engine.close, self._clock, f"{name}-attendant")
 
-        return Engine(Crew(settings, self._clock, name), attendant, self._clock)
+        return engine_class(settings)(Crew(settings, self._clock, name), attendant, self._clock)
 
     def engine_for_many(self, settings: Settings, *, own: bool) -> Callable[[], Engine] | None:
         """What makes an engine that many jobs share; `None` where they share that of the block."""
-        return partial(self.new_engine, settings) if own or self._engine is None else None
-
-    def open(self) -> None:
-        """A block begins: its jobs share workers."""
-        self._check_closed()
-        self._engine = self.new_engine(self._settings)
-
-    def open_awaited(self) -> None:
-        """An `async with` block begins: its jobs share the event loop, and workers beside it."""
-        self._check_closed()
-        self._engine = self._new_awaited_engine(self._settings)
-        self._loop_ident = threading.get_ident()
+        return partial(self.new_engine, settings) if own or self.block.engine is None else None
 
     def leave(self, error: BaseException | None) -> tuple[Engine | None, list[Job]]:
-        """A block ends: gives its engine, and its jobs, which are cancelled if it is left by an error."""
-        engine, self._engine, self._loop_ident = self._engine, None, None
-        jobs = list(self.under_way.values())
+        """A block ends: gives its engine, and its jobs, which an error cancels, or lets go if they are stored."""
+        engine, jobs = self.block.leave(), list(self.under_way.values())
         if error is not None:
-            for job in jobs:
-                job.cancel(f"the flow's block was left by {type(error).__name__}")
+            for steering in list(self._steerings.values()):
+                steering.leave(error)
         return engine, jobs
-
-    def _check_closed(self) -> None:
-        if self._engine is not None:
-            raise FlowBusyError(
-                f"Flow {self._flow.flow_id!r} is open already; a `with` block cannot be nested in itself."
-            )
 
     def _on_engine(self, engine: Engine, planned: Planned, *, own: bool, streaming: bool) -> Prepared[EngineMode]:
         modes = planned.plan.modes
         crew = engine.crew
         crew.equip(modes, planned.plan.mode, engine)
         workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
-        recorder = _new_recorder(planned, self._flow.limits)
+        recorder = new_recorder(planned, self._flow.limits)
         course, first, history = self.new_course(planned, workers, window, streaming=streaming, recorder=recorder)
         invoker = self.new_invoker(course, recorder)
         if planned.settings.is_auto and ExecutionMode.CONCURRENT in modes:
@@ -231,13 +251,13 @@ class Launch:
 
     def _tuned(self, planned: Planned, *, own: bool, streaming: bool, engine: Engine | None) -> Prepared[Mode]:
         """A job in auto mode: where the last one was, or in the thread of whoever asks if nothing else is known."""
-        shared, tuning = engine or (None if own else self._engine), self.tuning
+        shared, tuning = engine or (None if own else self.block.engine), self.tuning
         tuning.limit(_most_threads(planned.settings))
         only_threads = planned.plan.modes == {ExecutionMode.CONCURRENT}
         if not only_threads or tuning.workers > 1:
             used = shared or self.new_engine(planned.settings)
             return self._on_engine(used, planned, own=shared is None, streaming=streaming)
-        recorder = _new_recorder(planned, self._flow.limits)
+        recorder = new_recorder(planned, self._flow.limits)
         course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
 
         def new_engine() -> tuple[Engine, bool]:
@@ -250,14 +270,15 @@ class Launch:
         mode: Mode = loaded("routilux.auto", "AutoMode")(course, invoker, self._clock, tuning, new_engine)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
 
-    def _new_awaited_engine(self, settings: Settings) -> Engine:
+    def new_awaited_engine(self, settings: Settings) -> Engine:
         """An engine in the event loop that runs."""
         settings, name = _sized(settings, self), f"routilux-{self._flow.flow_id}"
-        engine: Engine = loaded("routilux.awaited", "new_engine")(settings, self._clock, name)
+        engine: Engine = loaded("routilux.awaited", "new_engine")(engine_class(settings), settings, self._clock, name)
         return engine
 
     def _finished(self, tracker: ExecutionTracker | None, course: Course) -> None:
         self.under_way.pop(course.origin.job_id, None)
+        self._steerings.pop(course.origin.job_id, None)
         if tracker is not None and course.ended_at is not None:
             origin, status = course.origin, course.machine.status
             tracker.job_finished(origin, status, course.started_at, course.ended_at, course.workers)
@@ -281,7 +302,25 @@ def _compiled(
     return compile_plan(flow, entry, messages, ExecutionMode.ASYNCIO, placement, recorded=recorded)
 
 
-def _new_recorder(planned: Planned, limits: Mapping[str, int | str]) -> Recording | None:
+def _open_store(launch: Launch, flow: FlowDefinition, clock: Clock, settings: Settings) -> Any:
+    stored = loaded_extra("routilux.durable.jobs", "StoredJobs", "store", "store=...")
+    return stored(launch, flow, clock, settings)
+
+
+def _check_keyless(flow: FlowDefinition, key: str | None) -> None:
+    if key is not None:
+        raise SettingError(f'Flow {flow.flow_id!r}: key={key!r} needs a store: Flow(..., store="jobs.db").')
+
+
+def engine_class(settings: Settings) -> type[Engine]:
+    """The kind of engine that jobs need."""
+    if settings.store is None:
+        return Engine
+    durable: type[Engine] = loaded_extra("routilux.durable.engine", "DurableEngine", "store", "store=...")
+    return durable
+
+
+def new_recorder(planned: Planned, limits: Mapping[str, int | str]) -> Recording | None:
     """What records the job, if it is to be recorded; that needs modules that others do without."""
     if not planned.settings.recording:
         return None

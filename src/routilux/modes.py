@@ -32,6 +32,18 @@ class Mode(Steering):
         self.course = course
         self._clock = clock
 
+    @property
+    def own_engine(self) -> Engine | None:
+        """The engine that it runs on, if that is for this job alone."""
+        return None
+
+    def cancel(self, reason: str) -> None:
+        """Ends the job; does not wait."""
+        self.post(Cancelled(self._clock.now(), reason))
+
+    def leave(self, error: BaseException) -> None:
+        self.cancel(f"the flow's block was left by {type(error).__name__}")
+
     @abstractmethod
     def begin(self, first: Started) -> None:
         """The job has begun; in sequence nothing of it runs until somebody runs it."""
@@ -216,13 +228,8 @@ class EngineMode(Mode):
     def post(self, fact: Fact) -> None:
         self._engine.post(self._seat, fact)
 
-    def cancel(self, reason: str) -> None:
-        """Ends the job; does not wait."""
-        self.post(Cancelled(self._clock.now(), reason))
-
     @property
     def own_engine(self) -> Engine | None:
-        """The engine, if it is for this job alone."""
         return self._engine if self._own_engine else None
 
     def wait(self, timeout: float | None) -> bool:

@@ -12,7 +12,6 @@ from routilux.rates import rate_of
 from routilux.strategies import ErrorStrategy, Retry, RetryOn, Seconds, seconds_of
 from routilux.suggestions import nearest
 
-
 AT_LEAST_ONCE = "at_least_once"
 AT_MOST_ONCE = "at_most_once"
 DELIVERIES = (AT_LEAST_ONCE, AT_MOST_ONCE)
@@ -37,6 +36,7 @@ class OptionArguments(TypedDict, total=False):
     rate_limit: str | None
     crash_retries: int
     delivery: str
+    version: str | int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,9 @@ class Options:
     crash_retries: int = 3
     """How often an activation runs again whose worker died, beside and before all `retries`."""
     delivery: str = AT_LEAST_ONCE
-    """"at_most_once": an attempt that a crash may have broken off is not made again, so `crash_retries` means nothing."""
+    """"at_most_once": what a crash may have broken off is not run again, and `crash_retries` means nothing."""
+    version: str | int | None = None
+    """What to change where stored jobs must not go on with the routine as it is now."""
 
     def __post_init__(self) -> None:
         if self.error_strategy is not None and not isinstance(self.error_strategy, ErrorStrategy):
@@ -99,6 +101,8 @@ class Options:
             raise SettingError(f"crash_retries must be a whole number from 0, not {self.crash_retries!r}.")
         if self.delivery not in DELIVERIES:
             raise SettingError(f"delivery must be one of {', '.join(map(repr, DELIVERIES))}, not {self.delivery!r}.")
+        if type(self.version) not in (str, int, type(None)):
+            raise SettingError(f"version must be a text or a whole number, not {self.version!r}.")
         if self.retries is not None:
             self._retry()
 
@@ -113,8 +117,12 @@ class Options:
 
     def updated(self, arguments: OptionArguments) -> Options:
         """These options with some of them replaced."""
-        given: OptionArguments = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[assignment]
-        return Options.of({**given, **arguments})
+        return Options.of({**self.arguments, **arguments})
+
+    @property
+    def arguments(self) -> OptionArguments:
+        """All of them as keyword arguments."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[return-value]
 
     @property
     def strategy(self) -> ErrorStrategy | None:

@@ -62,6 +62,9 @@ class Steering(ABC):
     def post(self, fact: Fact) -> None:
         """Tells the job something, from any thread; does not wait until it is heeded."""
 
+    def leave(self, error: BaseException) -> None:
+        """The block of its flow was left by an error: the job is cancelled, or let go if it is stored."""
+
     @abstractmethod
     def wait(self, timeout: float | None) -> bool:
         """Waits until the job is over, at most `timeout` seconds; says whether it is."""

@@ -13,7 +13,14 @@ from routilux.facts import Fact, Rang, Settled
 from routilux.machine.delivery import Activation
 from routilux.ports import Clock
 
-News: TypeAlias = tuple[Seat | None, Fact | int, LocalDriver | None]
+
+class Word:
+    """Something that only one kind of engine is told of its jobs."""
+
+    __slots__ = ()
+
+
+News: TypeAlias = tuple[Seat | None, Fact | Word | int, LocalDriver | None]
 """What happened to a job, and whose worker has answered. 0: just look; 1: it has begun elsewhere, and goes on here; a
 number without a job: so many workers of the driver more or fewer."""
 
@@ -70,12 +77,16 @@ class Rotation:
                     machine.admission.kept = False
                     continue
                 turns.append(seat)
-                if driver is keep and kept is None:
+                if driver is keep and kept is None and self.may_follow(seat, activation):
                     keep.claim()
                     kept = seat, activation
                 else:
                     self.begin(driver, seat, activation)
         return kept
+
+    def may_follow(self, seat: Seat, activation: Activation) -> bool:
+        """Whether an attempt may begin at once, on a worker that has nothing else to do."""
+        return True
 
     def begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
         """Has a driver run an attempt."""

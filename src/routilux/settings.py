@@ -11,7 +11,6 @@ from routilux.execution_mode import ExecutionMode, mode_named, mode_of_handlers
 from routilux.strategies import ErrorStrategy, Seconds, Stop, seconds_of
 from routilux.suggestions import nearest
 
-
 PROCESS = "process"
 POWER = "power"
 DURABILITIES = (PROCESS, POWER)

@@ -16,7 +16,7 @@ MAX_LINES_OF_A_FILE = 400
 MAX_LINES_OF_A_FUNCTION = 60
 MAX_METHODS_OF_A_CLASS = 18
 # What users see of a flow and of a job has a method for each thing that can be asked of it.
-FACES = {"api.py": 24, "job.py": 24}
+FACES = {"api.py": 26, "job.py": 24}
 
 NAMES_THAT_SAY_NOTHING = re.compile(r"_?(utils?|helpers?|common|base|managers?|services?|misc|compat)")
 

@@ -15,6 +15,7 @@ from routilux.drivers.invoke import Invoker
 from routilux.facts import Fact, Settled
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import PLAINLY
+from routilux.machine.ringing import ring
 from routilux.machine.step import apply
 from routilux.ports import Clock
 
@@ -46,7 +47,11 @@ class SequentialDriver:
 
     def ring(self, moment: int) -> None:
         """The moment has come for which the machine wanted to be woken."""
-        self._machine.ring(moment)
+        ring(self._machine, moment)
+
+    def rest(self) -> None:
+        """Nothing can run until something happens."""
+        self._course.read()
 
     def take_posted(self) -> list[Fact]:
         """What the job was told and has not heeded, for whoever goes on with it."""
@@ -73,7 +78,7 @@ class SequentialDriver:
             elif machine.streaming and machine.delivery.left:
                 return
             elif not machine.done:
-                self._course.read()
+                self.rest()
                 fact = clock.wait(inbox, machine.timers.next_due, idle=not machine.paused)
                 if fact is not None:
                     self.heed(fact)

@@ -17,21 +17,20 @@ the job is quiescent, and what could only be handed over at the end is, before t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import CoroutineType, GeneratorType
 from typing import Any
 
 from routilux.decision import Decision, TryAgain, Verdict
-from routilux.errors import HandlerInputError, JobCancelledError, StrandedError, WorkerLostError
+from routilux.errors import HandlerInputError, JobCancelledError, StrandedError
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin, Settled
+from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin
 from routilux.firing import Batch
 from routilux.guard import text_of
 from routilux.machine.admission import Admission
 from routilux.machine.complaints import (
     handler_timeout,
     is_mistake,
-    job_timeout,
     mistake_in,
     raised_elsewhere,
     stop_iteration,
@@ -86,7 +85,7 @@ class Machine:
         self.admission = Admission(plan, self.queues, self.timers, permits)
         self.suspended = self.admission.home.suspended
         """The open generators of the job's own mode that nobody is asking for a value now: a heap, youngest first."""
-        self._failures = Failures(origin.job_id, settings.error_strategy)
+        self.failures = Failures(origin.job_id, settings.error_strategy)
         self.given_up: list[Activation] = []
         """Attempts that run although nobody wants their outcome, for whoever runs them to stop and take out."""
         self.unwanted: list[Activation] = []
@@ -117,7 +116,7 @@ class Machine:
             self.timers.set(moment + int(seconds_of("timeout", self.settings.timeout) * 1e9), Alarm.JOB, None)
         for station in self.plan.entries:
             self.delivery.begin(station, messages, moment)
-        self._after_delivery(moment)
+        self.after_delivery(moment)
 
     def take(self, moment: int, mode: ExecutionMode | None = None) -> Activation | None:
         """What a free worker of a mode is to run now: a new activation, or an open generator to ask for its next value.
@@ -143,7 +142,7 @@ class Machine:
                 self.running[activation[0]] = activation
                 timeout = activation[1].timeout_ns
                 if timeout is not None:
-                    self.timers.drop_stale(self._is_live)
+                    self.timers.drop_stale(self.is_live)
                     self.timers.set(moment + timeout, Alarm.TIMEOUT, activation)
                 return activation
             self.rest(moment)
@@ -157,7 +156,7 @@ class Machine:
             return
         while not (self.running or self.admission or self.timers.retries or self.done or self.paused):
             if self.end is None and self.delivery.flush_one(moment):
-                self._after_delivery(moment)
+                self.after_delivery(moment)
                 continue
             lost = stranded(self.plan, self.delivery) if self.settings.strict and self.end is None else {}
             if lost:
@@ -226,7 +225,7 @@ class Machine:
         last = activation if asked == 1 else (*activation[:4], began, *activation[5:])
         self.ledger.add(last, YIELDED if more else COMPLETED, began, ended, worker)
         self.fan_outs.emit(activation, emissions, ended, more=more, yields=asked)
-        self._after_delivery(ended)
+        self.after_delivery(ended)
         if self.end is not None:
             return
         if not more:
@@ -254,7 +253,7 @@ class Machine:
         if isinstance(error, StopIteration):
             error = stop_iteration(self.plan.flow_id, station, error)
         failure = failure_of(activation, error, frames)
-        decision = decision or self._failures.decide(failure, station)
+        decision = decision or self.failures.decide(failure, station)
         if isinstance(decision, TryAgain):
             self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
             without_traceback(error)
@@ -272,70 +271,16 @@ class Machine:
             if frames:
                 error.add_note(raised_elsewhere(frames))
             self.unwanted += self.running.values()
-            self._stop(JobStatus.FAILED, error)
+            self.stop(JobStatus.FAILED, error)
             self.admission.leave(activation)
             return
         without_traceback(error)
         if decision is Verdict.CONTINUE:
             named = {} if arguments is NEVER_BEGAN else dict(zip(station.names, arguments, strict=False))
             self.fan_outs.emit(activation, ((ERROR, failure.with_arguments(named)),), ended, more=False)
-            self._after_delivery(ended)
+            self.after_delivery(ended)
         if self.end is None:
             self._conclude(activation, ended)
-
-    def ring(
-        self,
-        moment: int,
-        later: Mapping[int, int] | None = None,
-        over: Sequence[tuple[int, int]] | None = None,
-    ) -> None:
-        """The moment came that `timers.next_due` named; `later` are the timeouts that are put off, by activation.
-
-        Where it is told which timeouts are `over`, by activation and attempt, it is these and no others.
-        """
-        for number, attempt in over or ():
-            running = self.running.get(number)
-            if running is not None and running[5] == attempt:
-                self._time_out(running, moment)
-        for alarm, subject in self.timers.due(moment):
-            if not self._is_live(alarm, subject):
-                continue
-            if alarm is Alarm.RETRY:
-                self.delivery.admit(subject)
-            elif alarm is Alarm.BATCH:
-                self.delivery.flush(subject[0], moment)
-                self._after_delivery(moment)
-            elif alarm is Alarm.LIMIT:
-                self.admission.offer(subject)
-            elif alarm is Alarm.TIMEOUT and later and subject[0] in later:
-                self.timers.set(later[subject[0]], alarm, subject)
-            elif alarm is Alarm.TIMEOUT:
-                if over is None:
-                    self._time_out(subject, moment)
-            else:
-                seconds = seconds_of("timeout", self.settings.timeout)
-                self.given_up += self.running.values()
-                self._stop(JobStatus.FAILED, job_timeout(self.plan.flow_id, self.ledger.origin.job_id, seconds))
-
-    def decision_on(self, fact: Settled) -> Decision | None:
-        """What its error strategy says of a failure that has not been told yet; `None` where that is not asked."""
-        activation = self.running.get(fact.activation_id)
-        if fact.error is None or isinstance(fact.error, WorkerLostError) or self.end is not None:
-            return None
-        if activation is None or activation[5] != fact.attempt:
-            return None
-        return self._failures.advice(failure_of(activation, fact.error, fact.frames), activation[1])
-
-    def is_due(self, moment: int) -> bool:
-        """Whether the moment changes the job, and not only what waits for a limit."""
-        return any(
-            due <= moment and alarm is not Alarm.LIMIT and self._is_live(alarm, subject)
-            for due, _, alarm, subject in self.timers.heap
-        )
-
-    def timed_out(self, moment: int) -> list[tuple[int, int]]:
-        """The running activations and attempts whose timeouts are over at a moment."""
-        return [(one[0], one[5]) for one in self.timers.timeouts(moment) if self._is_live(Alarm.TIMEOUT, one)]
 
     def answered(self, number: int, attempt: int) -> Activation | None:
         """The running activation that an outcome is for; `None` if its attempt is over already."""
@@ -352,19 +297,7 @@ class Machine:
         if not self.done and self.end is None:
             where = f"Flow {self.plan.flow_id!r}, job {self.ledger.origin.job_id}"
             self.given_up += self.running.values()
-            self._stop(JobStatus.CANCELLED, JobCancelledError(f"{where} was cancelled: {reason}."))
-
-    def _time_out(self, activation: Activation, moment: int) -> None:
-        del self.running[activation[0]]
-        self.given_up.append(activation)
-        error = handler_timeout(self.plan.flow_id, activation[1])
-        began = moment - (activation[1].timeout_ns or 0)
-        if self.end is None:
-            self.failed(activation, error, began, moment)
-        else:
-            self.ledger.discard(activation, error, began, moment, 0)
-            self.admission.leave(activation)
-            self.done = not self.running
+            self.stop(JobStatus.CANCELLED, JobCancelledError(f"{where} was cancelled: {reason}."))
 
     def _returned(self, activation: Activation, value: Any, began: int, ended: int, worker: int) -> None:
         """As `settled`, where more follows than one plain activation."""
@@ -379,22 +312,22 @@ class Machine:
         delivery = self.delivery
         delivery.emit(station, OUTPUT, value, number, None, ended)
         if delivery.misfires or delivery.new_batches or delivery.trouble is not None:
-            self._after_delivery(ended)
+            self.after_delivery(ended)
 
     def _conclude(self, activation: Activation, moment: int) -> None:
         """An activation has ended for good: gives back its lane, and leaves its scope."""
         station = activation[1]
-        self._failures.forget(activation[0])
+        self.failures.forget(activation[0])
         self.admission.leave(activation)
         if activation[6] is not None or station.is_generator:
             self.fan_outs.conclude(activation, moment)
-            self._after_delivery(moment)
+            self.after_delivery(moment)
 
-    def _after_delivery(self, moment: int) -> None:
+    def after_delivery(self, moment: int) -> None:
         """Turns what went wrong on the way into failures, and sets the timers of new batches."""
         delivery = self.delivery
         if delivery.trouble is not None and self.end is None:
-            self._stop(JobStatus.FAILED, delivery.trouble)
+            self.stop(JobStatus.FAILED, delivery.trouble)
         while delivery.misfires and self.end is None:
             self._misfired(delivery.misfires.pop(0), moment)
         for gate in delivery.new_batches:
@@ -415,7 +348,8 @@ class Machine:
         activation = (self.delivery.fired, misfire.station, NEVER_BEGAN, misfire.cause, moment, 1, misfire.place)
         self.failed(activation, error, moment, moment, -1)
 
-    def _stop(self, end: JobStatus, error: BaseException) -> None:
+    def stop(self, end: JobStatus, error: BaseException) -> None:
+        """Nothing more starts, and what waits is forgotten; the job is over when what runs has ended."""
         self.end = end
         self.cause_of_end = error
         self.delivery.drop()
@@ -424,7 +358,8 @@ class Machine:
         if not self.running:
             self.done = True
 
-    def _is_live(self, alarm: Alarm, subject: Any) -> bool:
+    def is_live(self, alarm: Alarm, subject: Any) -> bool:
+        """Whether the reason of a timer has not gone."""
         if alarm is Alarm.TIMEOUT:
             return self.running.get(subject[0]) is subject
         if alarm is Alarm.BATCH:

@@ -15,10 +15,10 @@ from routilux.machine.step import apply
 
 def replay(machine: Machine, facts: Iterable[Fact]) -> None:
     """Brings a machine to where facts other than `Taken` and `Freed` have brought one like it."""
-    for fact in facts:
-        _begin_all(machine)
-        apply(machine, fact)
     _begin_all(machine)
+    for fact in facts:
+        apply(machine, fact)
+        _begin_all(machine)
     _let_go_of_all(machine)
 
 

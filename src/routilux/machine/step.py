@@ -5,6 +5,7 @@ from __future__ import annotations
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, Freed, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.machine.machine import Machine
+from routilux.machine.ringing import ring
 from routilux.slots import OUTPUT
 
 
@@ -18,7 +19,7 @@ def apply(machine: Machine, fact: Fact) -> None:
         case Taken():
             machine.take(fact.moment, None if fact.mode is None else ExecutionMode(fact.mode))
         case Rang():
-            machine.ring(fact.moment, fact.later, fact.over)
+            ring(machine, fact.moment, fact.later, fact.over)
         case Started():
             machine.start(fact.messages, fact.moment)
         case Paused():

@@ -17,6 +17,7 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, Rang, Record, Settled, Taken
 from routilux.limits import Limits
 from routilux.machine.delivery import Activation
+from routilux.machine.forecast import timed_out
 from routilux.machine.machine import Machine
 from routilux.machine.step import apply
 from routilux.ports import Steering
@@ -88,7 +89,7 @@ class ScriptedRun(Steering):
         if due is None or self._machine.done:
             return False
         self._ticks = max(self._ticks, due)
-        self.post(Rang(self._ticks, over=self._machine.timed_out(self._ticks)))
+        self.post(Rang(self._ticks, over=timed_out(self._machine, self._ticks)))
         return True
 
     def step(self) -> bool:

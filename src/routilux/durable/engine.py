@@ -1,0 +1,240 @@
+"""The engine of durable jobs: nothing happens to a machine before the store has it.
+
+A fact goes from the inbox to the store, and comes back when it is durable; only then is the machine stepped. So nothing
+that follows from a fact - a handler that starts, a result that is read - is ever ahead of what a recovery would find.
+Facts come back in the order in which they were kept, and that is the order in which they would be replayed.
+
+::
+
+    inbox -> [turn] -> log -> store . . . durable -> kept -> [turn] -> machine -> what follows
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextvars import Context
+from dataclasses import dataclass
+from typing import Any
+
+from routilux.course import Course, Latch
+from routilux.crew import Crew
+from routilux.drivers.invoke import Invoker
+from routilux.drivers.port import Driver, Following, LocalDriver, Seat
+from routilux.drivers.threads import Worker
+from routilux.durable.log import JobLog
+from routilux.engine import Engine, settled_by
+from routilux.errors import StoreError
+from routilux.facts import Begun, Fact, Freed, Happening, Rang, Settled, Taken
+from routilux.machine.delivery import Activation
+from routilux.machine.forecast import is_due
+from routilux.ports import Alarms, Clock
+from routilux.rotation import Rotation, Word
+from routilux.slots import OUTPUT
+
+LONG = 1_000_000
+"""Nanoseconds after which what a generator gave is kept, whatever more it has to give."""
+
+
+class Pulled:
+    """What one generator has given since it was last told of."""
+
+    __slots__ = ("asked", "began", "emissions")
+
+    def __init__(self, began: int) -> None:
+        self.began = began
+        self.asked = 0
+        self.emissions: list[tuple[str, Any]] = []
+
+
+class DurableSeat(Seat):
+    """The place of a durable job in its engine."""
+
+    __slots__ = ("broken", "leaving", "log", "pulled")
+
+    def __init__(self, course: Course, invoker: Invoker, context: Context, log: JobLog) -> None:
+        super().__init__(course, invoker, context)
+        self.log = log
+        self.pulled: dict[int, Pulled] = {}
+        """By activation: what generators have given that is not kept yet."""
+        self.broken: dict[int, Settled] = {}
+        """By activation: how generators failed after that; it is told when they are asked again."""
+        self.leaving: BaseException | None = None
+        """Why the job is to be let go."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Word):
+    """A fact is durable, or why it never will be."""
+
+    fact: Happening
+    error: StoreError | None
+    happened: Latch | None
+    """Set when it has happened to the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noted(Word):
+    """It is durable that an attempt begins, or it never will be."""
+
+    driver: Driver
+    activation: Activation
+    error: StoreError | None
+
+
+class DurableRotation(Rotation):
+    """Starts an attempt only when the store has what must be known of it."""
+
+    hear: Callable[[Seat, Word], None]
+    """Tells the engine, from any thread."""
+
+    def begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
+        assert isinstance(seat, DurableSeat)
+        broken = seat.broken.pop(activation[0], None)
+        if broken is not None:
+            self._tell((seat, broken, None))
+        elif seat.log.must_note(activation):
+            begins = Begun(activation[0], activation[5], self._clock.now())
+            seat.log.append_begun(begins, lambda error: self.hear(seat, Noted(driver, activation, error)))
+        else:
+            super().begin(driver, seat, activation)
+
+    def may_follow(self, seat: Seat, activation: Activation) -> bool:
+        assert isinstance(seat, DurableSeat)
+        return activation[0] not in seat.broken and not seat.log.must_note(activation)
+
+    def begin_noted(self, seat: Seat, noted: Noted) -> None:
+        """Starts an attempt if it is still wanted."""
+        if seat.course.machine.running.get(noted.activation[0]) is noted.activation:
+            super().begin(noted.driver, seat, noted.activation)
+
+
+class DurableEngine(Engine):
+    """Runs any number of durable jobs."""
+
+    rotation = DurableRotation
+    _jobs: DurableRotation
+
+    def __init__(self, crew: Crew, new_alarms: Callable[[Engine], Alarms[Seat]], clock: Clock) -> None:
+        self._awaited: dict[int, Latch] = {}
+        """By the identity of a fact in the inbox: what is to be set when it has happened."""
+        super().__init__(crew, new_alarms, clock)
+        self._jobs.hear = self._hear
+
+    def tell(self, seat: Seat, fact: Fact) -> None:
+        """As `post`, and returns when it has happened; at once where the calling thread may be needed for that."""
+        if isinstance(threading.current_thread(), Worker) or threading.get_ident() in self.crew.loops or seat.told:
+            self.post(seat, fact)
+            return
+        happened = self._awaited[id(fact)] = Latch()
+        self.post(seat, fact)
+        happened.wait()
+
+    def leave(self, seat: DurableSeat, error: BaseException) -> None:
+        """Lets a job go as soon as nothing of it runs; until then nothing more of it starts."""
+        with self._turn:
+            seat.course.machine.paused = True
+            seat.leaving = error
+        self.look_again(seat)
+
+    def returned(
+        self,
+        driver: LocalDriver,
+        seat: Seat,
+        activation: Activation,
+        value: Any,
+        began: int,
+        ended: int,
+        worker: int,
+    ) -> Following:
+        assert isinstance(seat, DurableSeat)
+        if not activation[1].is_generator:
+            return self.settled(driver, seat, settled_by(activation, value, began, ended, worker))
+        number, attempt, machine = activation[0], activation[5], seat.course.machine
+        pulled = seat.pulled.get(number) or seat.pulled.setdefault(number, Pulled(began))
+        pulled.asked += 1
+        if value is not None:
+            pulled.emissions.append((OUTPUT, value))
+        if ended - pulled.began < LONG and machine.admission.pending + pulled.asked < machine.window:
+            return seat, activation
+        del seat.pulled[number]
+        given = Settled(number, attempt, pulled.began, ended, worker, pulled.emissions, more=True, asked=pulled.asked)
+        return self.settled(driver, seat, given)
+
+    def settled(self, driver: LocalDriver, seat: Seat, outcome: Settled) -> Following:
+        assert isinstance(seat, DurableSeat)
+        pulled = seat.pulled.pop(outcome.activation_id, None)
+        if pulled is not None:
+            more = outcome.error is not None
+            if more:
+                seat.broken[outcome.activation_id] = outcome
+            emissions, asked = [*pulled.emissions, *outcome.emissions], pulled.asked + (not more)
+            outcome = Settled(
+                outcome.activation_id,
+                outcome.attempt,
+                pulled.began,
+                outcome.ended,
+                outcome.worker,
+                emissions,
+                more=more,
+                asked=asked,
+            )
+        self.inbox.append((seat, outcome, driver))
+        return self._drain(driver)
+
+    def keep(self, wake: Callable[[], None]) -> bool:
+        return False
+
+    def _heed(self, seat: Seat, fact: Fact | Word) -> None:
+        """Has the store keep a fact; what only affects who waits for a limit, or comes too late, need not be."""
+        assert isinstance(seat, DurableSeat)
+        if isinstance(fact, Word):
+            self._take_word(seat, fact)
+            return
+        machine, happened = seat.course.machine, self._awaited.pop(id(fact), None)
+        passing = isinstance(fact, Rang) and not is_due(machine, fact.moment)
+        if seat.told or passing or isinstance(fact, (Freed, Taken)):
+            super()._heed(seat, fact)
+            if happened is not None:
+                happened.set()
+            return
+        if isinstance(fact, Rang):
+            seat.alarm = machine.timers.next_due
+        seat.log.append(fact, lambda complete, error: self._hear(seat, Kept(complete, error, happened)))
+
+    def _hear(self, seat: Seat, word: Word) -> None:
+        self.inbox.append((seat, word, None))
+        self._attend()
+
+    def _take_word(self, seat: DurableSeat, word: Word) -> None:
+        """What was kept happens now, unless the job has been let go meanwhile."""
+        assert isinstance(word, (Kept, Noted))
+        if word.error is not None:
+            seat.leaving = word.error
+        elif not seat.told and isinstance(word, Noted):
+            self._jobs.begin_noted(seat, word)
+        elif not seat.told and isinstance(word, Kept):
+            if isinstance(word.fact, Rang):
+                seat.alarm = None
+            super()._heed(seat, word.fact)
+        if isinstance(word, Kept) and word.happened is not None:
+            word.happened.set()
+
+    def _look_after(self, seat: Seat, finished: list[Seat]) -> None:
+        assert isinstance(seat, DurableSeat)
+        lost = isinstance(seat.leaving, StoreError)
+        if not seat.told and seat.leaving is not None and (lost or not seat.course.machine.running):
+            seat.told = True
+            self._jobs.remove(seat)
+            finished.append(seat)
+        elif not seat.told:
+            super()._look_after(seat, finished)
+
+    def _finish(self, seat: Seat) -> None:
+        assert isinstance(seat, DurableSeat)
+        if seat.leaving is None:
+            super()._finish(seat)
+            return
+        seat.invoker.close()
+        seat.course.let_go(seat.leaving)
+        self.alarms.finished(seat)

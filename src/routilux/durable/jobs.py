@@ -1,0 +1,221 @@
+"""The jobs of one flow in one store: how they come into it, and how they go on after a crash."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterator
+
+from routilux.course import Course
+from routilux.durable.engine import DurableEngine
+from routilux.durable.log import JobLog, entry_of
+from routilux.durable.mode import DurableEngineMode, KnownMode
+from routilux.durable.paper import Paper
+from routilux.durable.past import Past
+from routilux.durable.request import Request
+from routilux.durable.sequential import WINDOW, DurableSequentialMode
+from routilux.durable.structure import from_data, missing, part_of
+from routilux.engine import Engine
+from routilux.errors import FlowChangedError, RecoveryError, RoutiluxError, WorkerLostError
+from routilux.execution_mode import ExecutionMode
+from routilux.facts import Fact, JobStatus, Opened, Origin, Settled, Started, taken_out
+from routilux.flow import FlowDefinition
+from routilux.job import Job
+from routilux.launch import Launch, Planned, Prepared, new_recorder
+from routilux.machine.replay import replay
+from routilux.modes import Mode
+from routilux.ports import Clock
+from routilux.settings import Settings
+from routilux.stores.port import FINISHED, Durability, NewJob, Store, StoredJob
+from routilux.stores.sqlite.store import open_store
+
+
+class StoredJobs:
+    """Submits jobs to a store, and takes up those that another process left there."""
+
+    def __init__(self, launch: Launch, flow: FlowDefinition, clock: Clock, settings: Settings) -> None:
+        """Opens the store that the settings name, if it is not open."""
+        self._launch = launch
+        self._flow = flow
+        self._clock = clock
+        self._settings = settings
+        given = isinstance(settings.store, Store)
+        self._store: Store = settings.store if given else open_store(settings.store, Durability(settings.durability))
+        self._own_store = not given
+        if not given:
+            weakref.finalize(self, self._store.close)
+        self._running: dict[str, Prepared[Mode]] = {}
+        """By id: the jobs that this process runs."""
+        self._paper = Paper(flow, settings, self._store)
+
+    def submit(
+        self,
+        planned: Planned,
+        key: str | None,
+        engine: Engine | None,
+        *,
+        streaming: bool = False,
+        own: bool = False,
+    ) -> Prepared[Mode]:
+        """A new job, which is in the store when this returns; or the one that was submitted with the same key.
+
+        `own`: whether the engine is for this job alone.
+        """
+        moment = self._clock.now()
+        origin = Origin(os.urandom(16).hex(), self._flow.flow_id, self._clock.epoch() - moment)
+        forms = self._paper.forms
+        request = Request(origin.flow_id, planned.entry, planned.params, planned.settings)
+        whole = forms.requests.write(request)
+        opened = Opened(moment, origin.epoch_offset_ns, 0, forms.structure.data, whole)
+        entries = [entry_of(fact, origin, forms.records) for fact in (opened, Started(moment, planned.messages))]
+        asked = forms.requests.identity(request)
+        stored = self._store.submit(NewJob(origin.job_id, origin.flow_id, key, asked, entries))
+        if stored.job_id == origin.job_id:
+            return self._prepared(planned, origin, engine, own=own, streaming=streaming)
+        if stored.job_id in self._running:
+            return _known(self._running[stored.job_id], self._clock)
+        return self._taken_up(stored, engine, own=own, streaming=streaming)
+
+    def recover(self, engine: Engine | None) -> list[Job]:
+        """Has all jobs of the flow go on that are not over and that nothing runs.
+
+        Raises `RecoveryError` if some cannot; the others are in it, and run.
+        """
+        taken: list[Job] = []
+        failed: dict[str, RoutiluxError] = {}
+        unfinished = [one.value for one in JobStatus if one.value not in FINISHED]
+        for stored in reversed(list(self._store.jobs(self._flow.flow_id, unfinished))):
+            if stored.job_id not in self._running:
+                try:
+                    prepared = self._taken_up(stored, engine, in_thread=True)
+                    prepared.mode.start(prepared.first)
+                    taken.append(prepared.job)
+                except RoutiluxError as error:
+                    failed[stored.job_id] = error
+        if failed:
+            raise RecoveryError(
+                f"Flow {self._flow.flow_id!r}: {len(failed)} stored jobs cannot go on. "
+                + " ".join(map(str, failed.values())),
+                failed,
+                taken,
+            )
+        return taken
+
+    def close(self) -> None:
+        """Gives the store back, if it was opened here."""
+        if self._own_store:
+            self._store.close()
+
+    def _taken_up(
+        self,
+        stored: StoredJob,
+        engine: Engine | None,
+        *,
+        own: bool = False,
+        streaming: bool = False,
+        in_thread: bool = False,
+    ) -> Prepared[Mode]:
+        """A stored job, which stands where it stood; `in_thread`: one of sequential mode needs no engine."""
+        forms, moment = self._paper.forms, self._clock.now()
+        # Never earlier than what happened last, so that nothing waits longer than it would have had to.
+        present = max(self._clock.epoch(), stored.changed_at)
+        origin = Origin(stored.job_id, stored.flow_id, present - moment)
+        past = Past(self._store, forms.records, origin)
+        opened = past.first()
+        request, structure = forms.requests.read(opened.request), from_data(opened.structure)
+        lacking = missing(structure, forms.structure)
+        if lacking:
+            raise FlowChangedError(
+                f"Job {stored.job_id} cannot go on, because its flow has changed: {' '.join(lacking)} It stays as it "
+                "is: put back what is missing, or cancel it."
+            )
+        part = None if structure == forms.structure else part_of(self._flow, structure)
+        planned = self._launch.plan_with(request.entry, request.params, request.settings, part)
+        if in_thread and planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
+            engine = None
+        over = stored.status in FINISHED
+        return self._prepared(planned, origin, engine, own=own, streaming=streaming, past=past, over=over)
+
+    def _prepared(
+        self,
+        planned: Planned,
+        origin: Origin,
+        engine: Engine | None,
+        *,
+        own: bool,
+        streaming: bool,
+        past: Past | None = None,
+        over: bool = False,
+    ) -> Prepared[Mode]:
+        launch, plan = self._launch, planned.plan
+        used, workers, window = None, 1, planned.settings.max_pending or WINDOW
+        if not over and (engine is not None or plan.modes != {ExecutionMode.SEQUENTIAL}):
+            used = engine or launch.new_engine(planned.settings)
+            used.crew.equip(plan.modes, plan.mode, used)
+            workers = sum(map(used.crew.workers, plan.modes))
+            window = planned.settings.max_pending or used.crew.window(plan.modes)
+        recorder = new_recorder(planned, self._flow.limits)
+        course, first, history = launch.new_course(
+            planned, workers, window, streaming=streaming, recorder=recorder, origin=origin, tracked=not over
+        )
+        suspects = 0
+        if past is not None:
+            replay(course.machine, self._told_again(past, course))
+            ledger = course.machine.ledger
+            history.absorb(taken_out(ledger.records), taken_out(ledger.unusual))
+            suspects = course.machine.delivery.fired
+        log = JobLog(course, self._store, self._paper.forms.records, suspects)
+        invoker = launch.new_invoker(course, recorder)
+        mode: Mode
+        if over or course.machine.done:
+            mode = KnownMode(course, self._clock)
+        elif isinstance(used, DurableEngine):
+            mode = DurableEngineMode(course, invoker, self._clock, used, log, own_engine=own or engine is None)
+        else:
+            mode = DurableSequentialMode(course, invoker, self._clock, log)
+        prepared = Prepared(launch.new_job(course, mode, history, recorder), mode, first)
+        self._running[origin.job_id] = prepared
+        course.when_finished.append(self._forget if over else self._ended)
+        if course.machine.done:
+            course.finish(self._clock.now(), ())
+        return prepared
+
+    def _told_again(self, past: Past, course: Course) -> Iterator[Fact]:
+        """What happened to a job, and then that its process died, if it is not over."""
+        for fact in past.facts(course):
+            if isinstance(fact, Started):
+                course.started_at = fact.moment
+            yield fact
+        if course.machine.done:
+            return
+        moment, origin = self._clock.now(), course.origin
+        fired = course.machine.delivery.fired
+        lost = [
+            Settled(number, attempt, moment, moment, -1, error=_died(course, number))
+            for number, attempt in past.crashes.running.items()
+            if course.machine.end is None
+        ]
+        opened = Opened(moment, origin.epoch_offset_ns, fired)
+        JobLog(course, self._store, self._paper.forms.records).write([opened, *lost])
+        yield from lost
+
+    def _forget(self, course: Course) -> None:
+        self._running.pop(course.origin.job_id, None)
+
+    def _ended(self, course: Course) -> None:
+        self._forget(course)
+        if course.ended_at is not None:
+            self._store.set_status(course.origin.job_id, course.machine.status.value)
+
+
+def _known(prepared: Prepared[Mode], clock: Clock) -> Prepared[Mode]:
+    """A job that something runs already, for one more who wants its end."""
+    return Prepared(prepared.job, KnownMode(prepared.mode.course, clock), prepared.first)
+
+
+def _died(course: Course, number: int) -> WorkerLostError:
+    routine_id = course.machine.running[number][1].routine_id
+    return WorkerLostError(
+        f"Flow {course.origin.flow_id!r}, routine {routine_id!r}: the process that ran activation {number} ended "
+        "before its handler did."
+    )

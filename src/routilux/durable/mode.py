@@ -1,0 +1,93 @@
+"""Modes of durable jobs that run on an engine, and of those that are not to be run again."""
+
+from __future__ import annotations
+
+from contextvars import copy_context
+
+from routilux.course import Course
+from routilux.drivers.invoke import Invoker
+from routilux.durable.engine import DurableEngine, DurableSeat
+from routilux.durable.log import JobLog
+from routilux.facts import Fact, Started
+from routilux.machine.step import apply
+from routilux.modes import INTERRUPT_GRACE, EngineMode, Mode
+from routilux.ports import Clock
+
+
+class DurableEngineMode(EngineMode):
+    """On the workers of a durable engine. A job that cannot go on is let go: it stays in its store."""
+
+    _engine: DurableEngine
+    _seat: DurableSeat
+
+    def __init__(
+        self,
+        course: Course,
+        invoker: Invoker,
+        clock: Clock,
+        engine: DurableEngine,
+        log: JobLog,
+        *,
+        own_engine: bool,
+    ) -> None:
+        seat = DurableSeat(course, invoker, copy_context(), log)
+        super().__init__(course, invoker, clock, engine, own_engine=own_engine, seat=seat)
+
+    def begin(self, first: Started) -> None:
+        if not self.course.machine.started:
+            apply(self.course.machine, first)
+        self._engine.look_again(self._seat, new=True)
+
+    def post(self, fact: Fact) -> None:
+        """Tells the job something, from any thread: it is durable and heeded when this returns, but in a handler."""
+        self._engine.tell(self._seat, fact)
+
+    def leave(self, error: BaseException) -> None:
+        self._engine.leave(self._seat, error)
+
+    def see_through(self) -> None:
+        """Returns when the job is over; Ctrl-C lets it go and is raised again."""
+        try:
+            self._await_end()
+        except KeyboardInterrupt as error:
+            self._engine.leave(self._seat, error)
+            done = self.course.finished.wait(INTERRUPT_GRACE)
+            self._close(wait=done)
+            raise
+        self._close()
+        if self.course.let_go_by is not None:
+            raise self.course.let_go_by
+
+
+class KnownMode(Mode):
+    """Of a stored job that is there already: it is over, or something else runs it."""
+
+    def begin(self, first: Started) -> None:
+        """It has."""
+
+    def execute(self, first: Started) -> None:
+        self.wait(None)
+
+    def start(self, first: Started) -> None:
+        """It has been."""
+
+    def run_beside(self, first: Started) -> None:
+        """Whatever runs it does."""
+
+    def start_stream(self, first: Started) -> None:
+        """What left it is there, or comes."""
+
+    def advance_stream(self) -> None:
+        self.wait(None)
+
+    def cancel(self, reason: str) -> None:
+        """Whoever runs it may cancel it."""
+
+    def end_stream(self) -> None:
+        """It goes on without this reader."""
+
+    def post(self, fact: Fact) -> None:
+        """Nothing can happen to a job that is over."""
+
+    def wait(self, timeout: float | None) -> bool:
+        return self.course.finished.wait(timeout)

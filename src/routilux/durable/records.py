@@ -1,0 +1,272 @@
+"""The facts of a job as records: a kind and some bytes each, and back.
+
+A record is JSON with the short names below. It may have names that its reader does not know, and lack those that have
+a default; a record of a later format is refused. Moments are as they come: whoever keeps records relates them to the
+wall clock. Beside its fact, the record of a `Settled` may hold the state that its routine has after the attempt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from routilux.decision import Decision, TryAgain, Verdict
+from routilux.durable.error_records import ErrorRecord, ErrorRecords
+from routilux.durable.payload import NOTHING, Payloads
+from routilux.durable.stored_error import Known
+from routilux.errors import PayloadError, StoredJobError
+from routilux.facts import Begun, Cancelled, Measured, Opened, Paused, Rang, Resumed, Settled, Started, StoredFact
+
+FORMAT = 1
+
+
+class Record(NamedTuple):
+    """One fact as it is kept."""
+
+    kind: str
+    body: bytes
+
+
+class Told(NamedTuple):
+    """What a record says."""
+
+    fact: StoredFact
+    state: dict[str, Any] | None = None
+    """The state of the routine after the attempt that settled, where it was kept."""
+
+
+class _Started(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "messages": "m", "format": "f"}):
+    moment: int
+    messages: dict[str, msgspec.Raw]
+    format: int = FORMAT
+
+
+class _Begun(
+    msgspec.Struct, omit_defaults=True, rename={"activation_id": "a", "attempt": "n", "moment": "t", "format": "f"}
+):
+    activation_id: int
+    attempt: int
+    moment: int
+    format: int = FORMAT
+
+
+class _Opened(
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={"moment": "t", "epoch_offset_ns": "p", "fired": "i", "structure": "c", "request": "r", "format": "f"},
+):
+    moment: int
+    epoch_offset_ns: int
+    fired: int
+    structure: msgspec.Raw
+    request: msgspec.Raw
+    format: int = FORMAT
+
+
+class _Settled(
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={"activation_id": "a", "attempt": "n", "began": "b", "ended": "e", "worker": "w", "emissions": "m"}
+    | {"error": "x", "more": "g", "asked": "k", "stopped": "s", "decision": "v", "measured": "u", "state": "z"}
+    | {"format": "f"},
+):
+    activation_id: int
+    attempt: int
+    began: int
+    ended: int
+    worker: int = 0
+    emissions: list[tuple[str, msgspec.Raw]] = []
+    error: msgspec.Raw = NOTHING
+    more: bool = False
+    asked: int = 1
+    stopped: bool = False
+    decision: str | int | None = None
+    """A verdict, or the nanoseconds after which it is tried again."""
+    measured: tuple[int | None, int | None, int | None] | None = None
+    state: msgspec.Raw = NOTHING
+    format: int = FORMAT
+
+
+class _Rang(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "later": "l", "over": "o", "format": "f"}):
+    moment: int
+    later: dict[int, int] | None = None
+    over: list[tuple[int, int]] | None = None
+    format: int = FORMAT
+
+
+class _Steered(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "reason": "r", "format": "f"}):
+    moment: int
+    reason: str = ""
+    format: int = FORMAT
+
+
+_json = msgspec.json.Encoder().encode
+_started = msgspec.json.Decoder(_Started).decode
+_begun = msgspec.json.Decoder(_Begun).decode
+_opened = msgspec.json.Decoder(_Opened).decode
+_settled = msgspec.json.Decoder(_Settled).decode
+_error = msgspec.json.Decoder(ErrorRecord).decode
+_rang = msgspec.json.Decoder(_Rang).decode
+_steered = msgspec.json.Decoder(_Steered).decode
+
+
+class Records:
+    """Writes and reads the records of the jobs of one flow."""
+
+    __slots__ = ("_errors", "_payloads")
+
+    def __init__(self, payloads: Payloads, known: Known) -> None:
+        """`known` are the exception classes that may stand behind a stored error; see `known_exceptions`."""
+        self._payloads = payloads
+        self._errors = ErrorRecords(payloads.codec, known)
+
+    def write(self, fact: StoredFact, state: Mapping[str, Any] | None = None) -> Record:
+        """The record of a fact; raises `PayloadError` where a value of it cannot be stored.
+
+        It must be asked before the fact is applied to a machine, which takes tracebacks off exceptions.
+        """
+        match fact:
+            case Settled():
+                return Record("settled", self._write_settled(fact, state))
+            case Started():
+                messages = {slot: self._payloads.put(value, slot) for slot, value in fact.messages.items()}
+                return Record("started", _json(_Started(fact.moment, messages)))
+            case Begun():
+                return Record("begun", _json(_Begun(fact.activation_id, fact.attempt, fact.moment)))
+            case Opened():
+                return Record(
+                    "opened", _json(_Opened(*fact[:3], msgspec.Raw(fact.structure), msgspec.Raw(fact.request)))
+                )
+            case Rang():
+                later = None if fact.later is None else dict(fact.later)
+                over = None if fact.over is None else list(fact.over)
+                return Record("rang", _json(_Rang(fact.moment, later, over)))
+            case Paused():
+                return Record("paused", _json(_Steered(fact.moment)))
+            case Resumed():
+                return Record("resumed", _json(_Steered(fact.moment)))
+            case Cancelled():
+                reason = fact.reason.encode("utf-8", "backslashreplace").decode()
+                return Record("cancelled", _json(_Steered(fact.moment, reason)))
+
+    def read(self, kind: str, body: bytes) -> Told:
+        """What a record says; raises `StoredJobError`, or `PayloadError` where a value of it cannot be read."""
+        try:
+            return self._read(kind, body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise StoredJobError(f"A record of kind {kind!r} is damaged: {error}.") from error
+
+    def _read(self, kind: str, body: bytes) -> Told:
+        match kind:
+            case "settled":
+                return self._read_settled(_settled(body))
+            case "started":
+                started = _checked(_started(body))
+                messages = {slot: self._payloads.take(value, slot) for slot, value in started.messages.items()}
+                return Told(Started(started.moment, messages))
+            case "begun":
+                begun = _checked(_begun(body))
+                return Told(Begun(begun.activation_id, begun.attempt, begun.moment))
+            case "opened":
+                opened = _checked(_opened(body))
+                stood = opened.moment, opened.epoch_offset_ns, opened.fired
+                return Told(Opened(*stood, bytes(opened.structure), bytes(opened.request)))
+            case "rang":
+                rang = _checked(_rang(body))
+                return Told(Rang(rang.moment, rang.later, rang.over))
+            case "paused":
+                return Told(Paused(_checked(_steered(body)).moment))
+            case "resumed":
+                return Told(Resumed(_checked(_steered(body)).moment))
+            case "cancelled":
+                cancelled = _checked(_steered(body))
+                return Told(Cancelled(cancelled.moment, cancelled.reason))
+            case _:
+                raise StoredJobError(f"There is no record of kind {kind!r} in this release; a later one wrote it.")
+
+    def _write_settled(self, fact: Settled, state: Mapping[str, Any] | None) -> bytes:
+        (
+            activation_id,
+            attempt,
+            began,
+            ended,
+            worker,
+            emissions,
+            error,
+            more,
+            frames,
+            asked,
+            stopped,
+            decision,
+            measured,
+        ) = fact
+        put = self._payloads.put
+        return _json(
+            _Settled(
+                activation_id,
+                attempt,
+                began,
+                ended,
+                worker,
+                [(event, put(value, event)) for event, value in emissions],
+                NOTHING if error is None else self._errors.written(error, frames),
+                more,
+                asked,
+                stopped,
+                None if decision is None else _said(decision),
+                measured,
+                NOTHING if state is None else put(dict(state), "state"),
+            )
+        )
+
+    def _read_settled(self, stored: _Settled) -> Told:
+        if stored.format != FORMAT:
+            _checked(stored)
+        take, state, error = self._payloads.take, None, None
+        frames: tuple[tuple[str, int, str], ...] = ()
+        if stored.error is not NOTHING:
+            record = _error(stored.error)
+            error, frames = self._errors.read(record), tuple(record.frames)
+        if stored.state is not NOTHING:
+            state = take(stored.state, "state")
+            if type(state) is not dict:
+                raise PayloadError("state: it is no mapping.")
+        fact = Settled(
+            stored.activation_id,
+            stored.attempt,
+            stored.began,
+            stored.ended,
+            stored.worker,
+            [(event, take(value, event)) for event, value in stored.emissions],
+            error,
+            stored.more,
+            frames,
+            stored.asked,
+            stored.stopped,
+            None if stored.decision is None else _decision(stored.decision),
+            None if stored.measured is None else Measured(*stored.measured),
+        )
+        return Told(fact, state)
+
+
+def _said(decision: Decision) -> str | int:
+    return decision.delay_ns if isinstance(decision, TryAgain) else decision.name.lower()
+
+
+def _decision(said: str | int) -> Decision:
+    if isinstance(said, int):
+        return TryAgain(said)
+    if said.upper() not in Verdict.__members__:
+        raise StoredJobError(f"A record of kind 'settled' is damaged: {said[:80]!r} is no verdict.")
+    return Verdict[said.upper()]
+
+
+def _checked(stored: Any) -> Any:
+    if stored.format > FORMAT:
+        raise StoredJobError(
+            f"A record is of format {stored.format}, and this release reads {FORMAT}. Open the store with the release "
+            "that wrote it, or a later one."
+        )
+    return stored

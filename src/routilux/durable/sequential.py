@@ -1,0 +1,152 @@
+"""Durable jobs in sequence: an outcome is durable before anything follows from it, and one thread does it all.
+
+What follows from an outcome is an activation that it fired. Until one of those is to run, the outcome may wait for
+others to be written with it, if to run it again would not take long: a chain commits each step, a stream many at once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from routilux.course import Course
+from routilux.drivers.invoke import Invoker
+from routilux.drivers.sequential import SequentialDriver
+from routilux.durable.log import JobLog
+from routilux.errors import StoreError
+from routilux.facts import Begun, Fact, Freed, Happening, Rang, Settled, Started, Taken
+from routilux.machine.delivery import Activation
+from routilux.machine.forecast import is_due
+from routilux.machine.step import apply
+from routilux.modes import SequentialMode
+from routilux.ports import Clock
+
+LONG = 1_000_000
+"""Nanoseconds of work that nobody should have to do again."""
+
+PATIENCE = 2_000_000
+"""Nanoseconds that an outcome waits for others at most while something runs."""
+
+MOST = 256
+"""Outcomes that wait to be written at once."""
+
+WINDOW = 64
+"""How many activations may be ready before sources are held back, so that many are written at once."""
+
+
+class DurableSequentialDriver(SequentialDriver):
+    """Runs one job, whose log is always ahead of its machine."""
+
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, log: JobLog) -> None:
+        super().__init__(course, invoker, clock)
+        self._log = log
+        self._writing = threading.Lock()
+        """So that facts happen to the machine in the order in which they were kept."""
+        self._told: deque[Fact] = deque()
+        self._waiting_since: int | None = None
+        """When the oldest outcome ended that is not durable."""
+        self._durable = 0
+        """Of activations up to this number it is durable that they fired."""
+
+    def post(self, fact: Fact) -> None:
+        """Tells the job something, from any thread; durable when this returns, it is heeded between two handlers."""
+        with self._writing:
+            self._told.append(fact if isinstance(fact, (Freed, Taken)) else self._log.keep(fact))
+        super().post(fact)
+
+    def heed(self, fact: Fact) -> None:
+        self._heed_told()
+
+    def ring(self, moment: int) -> None:
+        if is_due(self._machine, moment):
+            self._keep(Rang(moment))
+        else:
+            super().ring(moment)
+
+    def rest(self) -> None:
+        self._write()
+        super().rest()
+
+    def run(self) -> None:
+        try:
+            super().run()
+        finally:
+            self._write()
+
+    def _keep(self, fact: Happening) -> None:
+        with self._writing:
+            complete = self._log.defer(fact)
+            self._heed_told()
+        apply(self._machine, complete)
+        since = self._waiting_since
+        if isinstance(complete, Settled):
+            since = self._waiting_since = complete.ended if since is None else since
+            if complete.ended - complete.began >= LONG or complete.ended - since >= PATIENCE:
+                self._write()
+        if self._log.waiting >= MOST:
+            self._write()
+
+    def _write(self) -> None:
+        """Makes all durable that has happened."""
+        with self._writing:
+            self._log.flush()
+        self._waiting_since = None
+        self._durable = self._machine.delivery.fired
+
+    def _heed_told(self) -> None:
+        while self._told:
+            apply(self._machine, self._told.popleft())
+
+    def _burst(self) -> None:
+        """Nothing may follow from an outcome that is not kept."""
+
+    def _perform(self, activation: Activation) -> None:
+        machine, now = self._machine, self._clock.now
+        number, attempt = activation[0], activation[5]
+        if self._log.must_note(activation):
+            self._log.note(Begun(number, attempt, now()))
+            self._write()
+        elif number > self._durable or attempt > 1:
+            self._write()
+        began = now()
+        emissions, error, more, measured = self._invoker(activation, machine.fan_outs.yields_of(number))
+        if error is not None and not isinstance(error, Exception):
+            raise error
+        self._keep(Settled(number, attempt, began, now(), 0, emissions, error, more, measured=measured))
+
+
+class DurableSequentialMode(SequentialMode):
+    """In the caller's thread. A job that cannot go on is let go: it stays in its store, to be recovered."""
+
+    def __init__(self, course: Course, invoker: Invoker, clock: Clock, log: JobLog) -> None:
+        super().__init__(course, invoker, clock, DurableSequentialDriver(course, invoker, clock, log))
+        self._leaving: BaseException | None = None
+        """What left the block of the flow."""
+
+    def begin(self, first: Started) -> None:
+        if not self.course.machine.started:
+            apply(self.course.machine, first)
+
+    def leave(self, error: BaseException) -> None:
+        self._leaving = error
+        self._driver.leaves = True
+        self._driver.post(Freed(self._clock.now()))
+
+    def _run(self) -> None:
+        machine, started = self.course.machine, self._thread is not None
+        try:
+            self._driver.run()
+            if self._leaving is not None and not machine.done:
+                self._let_go(self._leaving)
+        except (KeyboardInterrupt, SystemExit, StoreError) as error:
+            self._let_go(error)
+            if not (started and isinstance(error, StoreError)):
+                raise
+        finally:
+            self.course.thread = None
+            if machine.done and self.course.ended_at is None:
+                self.course.finish(self._clock.now(), self._invoker.close())
+
+    def _let_go(self, error: BaseException) -> None:
+        self._invoker.close()
+        self.course.let_go(error)

@@ -1,0 +1,1 @@
+"""Where durable jobs are kept: a port that sees nothing but bytes, and its adapters."""

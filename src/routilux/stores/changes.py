@@ -1,0 +1,45 @@
+"""What can be asked of the writing side of a store, as values that can wait in line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+from routilux.errors import StoreError
+from routilux.stores.port import Entry, NewJob, StoredJob
+
+
+class Submission(NamedTuple):
+    """A new job."""
+
+    job: NewJob
+    created_at: int
+
+
+class Addition(NamedTuple):
+    """More entries of a job."""
+
+    job_id: str
+    entries: Sequence[Entry]
+
+
+class StatusChange(NamedTuple):
+    """Where a job stands now."""
+
+    job_id: str
+    status: str
+
+
+class Removal(NamedTuple):
+    """A job goes."""
+
+    job_id: str
+
+
+class Barrier(NamedTuple):
+    """Nothing, in its turn."""
+
+
+Change: TypeAlias = Submission | Addition | StatusChange | Removal | Barrier
+Answer: TypeAlias = StoredJob | StoreError | None
+"""A job for a submission, an error for a change that alone could not be made, else nothing."""

@@ -1,0 +1,92 @@
+"""Reading a store of SQLite, while it is written to or not; each call has a connection of its own."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from routilux.stores.blobs import Blobs, names_in
+from routilux.stores.port import Records, StoredEntry, StoredJob
+from routilux.stores.sqlite.file import beside, open_for_reading, store_error
+from routilux.stores.sqlite.rows import FACT, JOB, JobRow, Verifier, find_job, job_row, last_fact, request_of
+
+_PAGE = 500
+
+
+class SQLiteRecords(Records):
+    """What is in a file, verified as it is read."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises `StoreError` if there is no store of this version."""
+        self._path = path
+        self._blobs = Blobs(beside(path, ".blobs"))
+        with self.reading():
+            pass
+
+    def job(self, job_id: str) -> StoredJob | None:
+        with self.reading() as connection:
+            row = find_job(connection, job_id)
+            return None if row is None else stored(connection, row)
+
+    def jobs(self, flow_id: str | None = None, statuses: Collection[str] = ()) -> Iterator[StoredJob]:
+        marks = ", ".join("?" * len(statuses))
+        wanted = ("AND flow_id = ? " if flow_id is not None else "") + (f"AND status IN ({marks}) " if statuses else "")
+        values = ([] if flow_id is None else [flow_id]) + list(statuses)
+        query = f"SELECT {JOB} FROM jobs WHERE number < ? {wanted}ORDER BY number DESC LIMIT {_PAGE}"
+        before = 2**63 - 1
+        with self.reading() as connection:
+            while rows := connection.execute(query, [before, *values]).fetchall():
+                for row in rows:
+                    yield stored(connection, job_row(row))
+                before = rows[-1][0]
+
+    def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
+        with self.reading() as connection:
+            job = find_job(connection, job_id)
+            if job is None:
+                return
+            verifier = Verifier(job)
+            query = f"SELECT {FACT} FROM facts WHERE job = ? AND seq {{}} ? ORDER BY seq LIMIT {_PAGE}"
+            before = connection.execute(query.format("="), (job.number, after)).fetchone()
+            if before is None and after > job.entries:
+                return
+            if after == 0 or before is None:
+                verifier.request(before)
+            else:
+                verifier.trust(after, before[5])
+            while rows := connection.execute(query.format(">"), (job.number, after)).fetchall():
+                for row in rows:
+                    entry = verifier.entry(row)
+                    after = entry.seq
+                    yield entry
+            verifier.end()
+
+    def load(self, name: str) -> bytes:
+        return self._blobs.load(name)
+
+    def close(self) -> None:
+        return
+
+    def blobs_named(self) -> set[str]:
+        """The names of large values in all entries and requests."""
+        with self.reading() as connection:
+            bodies = connection.execute("SELECT body FROM facts WHERE instr(body, CAST('sha256-' AS BLOB))")
+            return {name for (body,) in bodies for name in names_in(body)}
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection that cannot write."""
+        with closing(open_for_reading(self._path)) as connection:
+            try:
+                yield connection
+            except sqlite3.Error as error:
+                raise store_error(error, self._path) from error
+
+
+def stored(connection: sqlite3.Connection, job: JobRow) -> StoredJob:
+    """A job as its row and its first and last entries have it."""
+    request = request_of(connection, job)
+    seq, _, _, at, *_ = last_fact(connection, job)
+    return StoredJob(job.job_id, job.flow_id, job.key, request, job.status, job.created_at, at, seq)

@@ -1,0 +1,134 @@
+"""Whatever part of a stored job's past has reached the disk, the job goes on from there to the same end."""
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from routilux import Flow, Skip, routine
+from routilux.errors import WorkerLostError
+from routilux.facts import FailureKind, JobStatus
+from routilux.stores.port import NewJob
+from routilux.stores.sqlite.store import open_store
+from tests.properties.test_random_flows import HASTY, Calls, Place, build, has_delay, multiset, shapes
+
+
+def past_of(path):
+    """The one job of a store, with its entries."""
+    with open_store(path, read_only=True) as store:
+        (stored,) = store.jobs()
+        return stored, [one.entry for one in store.entries(stored.job_id)]
+
+
+def broken_off(path, stored, entries):
+    """A store in which a job has had only these entries."""
+    with open_store(path) as store:
+        store.submit(NewJob(stored.job_id, stored.flow_id, stored.key, stored.request, entries))
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concurrent"])
+@settings(max_examples=40, deadline=None)
+@given(shape=shapes(), share=st.floats(0, 1), again=st.floats(0, 1))
+def test_a_job_goes_on_from_any_part_of_its_past(mode, shape, share, again):
+    places, number = shape
+    if mode == "concurrent" and any(has_delay(place) for place in places):
+        return
+    expected = build(places, Calls()).execute("entry", {"x": ((), number)})
+    with tempfile.TemporaryDirectory() as folder:
+        whole, first, second = (Path(folder) / name for name in ("whole.db", "first.db", "second.db"))
+        arguments = {"execution_mode": mode, "max_workers": 3, "durability": "process"}
+        with build(places, Calls(), store=whole, **arguments) as flow:
+            job = flow.execute("entry", {"x": ((), number)})
+            assert multiset(job) == multiset(expected)
+        stored, entries = past_of(whole)
+        broken_off(first, stored, entries[: 2 + int(share * (len(entries) - 2))])
+        gone_on(first, places, arguments, expected)
+        stored, entries = past_of(first)
+        # Whom a crash is blamed on would count among the attempts, which these handlers look at.
+        entries = [entry for entry in entries if entry.kind != "begun"]
+        broken_off(second, stored, entries[: 2 + int(again * (len(entries) - 2))])
+        gone_on(second, places, arguments, expected)
+
+
+def gone_on(path, places, arguments, expected):
+    """The job of a store is recovered and gives what was expected."""
+    with build(places, Calls(), store=path, **arguments) as flow:
+        for job in flow.recover():
+            job.wait()
+            assert job.status == expected.status == JobStatus.COMPLETED
+            assert multiset(job) == multiset(expected)
+            assert sorted(job.stranded) == sorted(expected.stranded)
+
+
+@pytest.mark.parametrize("kind", sorted(set(HASTY) - {"stopping"}))
+def test_what_comes_first_is_kept_as_it_came(kind, tmp_path):
+    """A flow that pairs by arrival goes on with the pairs that it had made."""
+    places = [Place("entry", "spread", "", 0, scopes=("entry",))]
+    options = {"of": "entry"} if kind == "first" else {}
+    places.append(Place(f"{kind}1", kind, "entry", 2, options))
+    path = tmp_path / "jobs.db"
+    with build(places, Calls(), store=path) as flow:
+        job = flow.execute("entry", {"x": ((), 6)})
+    stored, entries = past_of(path)
+    for count in range(2, len(entries) + 1):
+        part = tmp_path / f"{count}.db"
+        broken_off(part, stored, entries[:count])
+        with build(places, Calls(), store=part) as flow:
+            for found in flow.recover():
+                found.wait()
+                assert multiset(found) == multiset(job)
+
+
+def crashed_in(kind, path, folder, count):
+    """A copy of a store whose process died right after the last entry of a kind."""
+    stored, entries = past_of(path)
+    last = max(index for index, entry in enumerate(entries) if entry.kind == kind)
+    part = folder / f"{count}.db"
+    broken_off(part, stored, entries[: last + 1])
+    return part
+
+
+def deadly(path, calls, **options):
+    @routine(**options)
+    def work(x: int) -> int:
+        calls.append(x)
+        return x
+
+    flow = Flow("deadly", store=path)
+    flow.add_routine(work)
+    return flow
+
+
+@pytest.mark.parametrize("options", [{"delivery": "at_most_once"}, {"crash_retries": 0}])
+def test_what_may_run_at_most_once_does_not_run_again(options, tmp_path):
+    path, calls = tmp_path / "jobs.db", []
+    with deadly(path, calls, **options) as flow:
+        flow.execute("work", {"x": 1})
+    with deadly(crashed_in("begun", path, tmp_path, 1), calls, **options) as flow:
+        (job,) = flow.recover()
+        job.wait()
+        assert job.status == JobStatus.FAILED
+        assert [failure.kind for failure in job.errors] == [FailureKind.LOST]
+        with pytest.raises(WorkerLostError, match="Flow 'deadly', routine 'work': the process that ran activation 1"):
+            job.raise_for_status()
+    assert calls == [1]
+
+
+def test_what_kills_its_process_again_and_again_is_given_up(tmp_path):
+    path, calls = tmp_path / "jobs.db", []
+    with deadly(path, calls, error_strategy=Skip()) as flow:
+        flow.execute("work", {"x": 1})
+    path = crashed_in("started", path, tmp_path, "unknown")
+    statuses = []
+    for count in range(5):
+        with deadly(path, calls, error_strategy=Skip()) as flow:
+            (job,) = flow.recover()
+            job.wait()
+            statuses.append(job.counts["work"].skipped)
+        if not statuses[-1]:
+            path = crashed_in("begun", path, tmp_path, count)
+    # The first run, one for the crash that nobody could be blamed for, and three that were counted.
+    assert calls == [1] * 5
+    assert statuses == [0, 0, 0, 0, 1]
