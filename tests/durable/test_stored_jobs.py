@@ -391,3 +391,31 @@ def test_a_job_may_have_a_store_of_its_own_or_none(path, tmp_path):
     assert (tmp_path / "other.db").exists()
     with open_store(path, read_only=True) if path.exists() else open_store(path) as store:
         assert list(store.jobs()) == []
+
+
+def test_submissions_with_one_key_at_the_same_time_are_one_job(path):
+    together = threading.Barrier(4)
+    found, calls = [], []
+
+    @routine
+    def work(x: int) -> int:
+        calls.append(x)
+        return x
+
+    with Flow("work", store=path, execution_mode="concurrent") as flow:
+        flow.add_routine(work)
+
+        def submit():
+            together.wait()
+            found.extend(flow.execute("work", {"x": 1}, key=str(turn)) for turn in range(20))
+
+        threads = [threading.Thread(target=submit) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        together.wait()
+        for _ in range(20):
+            assert flow.recover() == []
+        for thread in threads:
+            thread.join()
+    assert len({job.job_id for job in found}) == 20
+    assert len(calls) == 20

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 from routilux.course import Course
 from routilux.durable.engine import DurableEngine
@@ -46,6 +48,10 @@ class StoredJobs:
             weakref.finalize(self, self._store.close)
         self._running: dict[str, Prepared[Mode]] = {}
         """By id: the jobs that this process runs."""
+        self._claimed: set[str] = set()
+        """Those that it has or will have."""
+        self._taking = threading.Lock()
+        """So that nobody takes up a job that is just being submitted."""
         self._paper = Paper(flow, settings, self._store)
 
     def submit(
@@ -68,13 +74,20 @@ class StoredJobs:
         whole = forms.requests.write(request)
         opened = Opened(moment, origin.epoch_offset_ns, 0, forms.structure.data, whole)
         entries = [entry_of(fact, origin, forms.records) for fact in (opened, Started(moment, planned.messages))]
-        asked = forms.requests.identity(request)
-        stored = self._store.submit(NewJob(origin.job_id, origin.flow_id, key, asked, entries))
-        if stored.job_id == origin.job_id:
-            return self._prepared(planned, origin, engine, own=own, streaming=streaming)
-        if stored.job_id in self._running:
-            return _known(self._running[stored.job_id], self._clock)
-        return self._taken_up(stored, engine, own=own, streaming=streaming)
+        new = NewJob(origin.job_id, origin.flow_id, key, forms.requests.identity(request), entries)
+        self._claimed.add(origin.job_id)
+        with nullcontext() if key is None else self._taking:
+            try:
+                stored = self._store.submit(new)
+            except BaseException:
+                self._claimed.discard(origin.job_id)
+                raise
+            if stored.job_id == origin.job_id:
+                return self._prepared(planned, origin, engine, own=own, streaming=streaming)
+            self._claimed.discard(origin.job_id)
+            if stored.job_id in self._running:
+                return _known(self._running[stored.job_id], self._clock)
+            return self._taken_up(stored, engine, own=own, streaming=streaming)
 
     def recover(self, engine: Engine | None) -> list[Job]:
         """Has all jobs of the flow go on that are not over and that nothing runs.
@@ -84,8 +97,9 @@ class StoredJobs:
         taken: list[Job] = []
         failed: dict[str, RoutiluxError] = {}
         unfinished = [one.value for one in JobStatus if one.value not in FINISHED]
-        for stored in reversed(list(self._store.jobs(self._flow.flow_id, unfinished))):
-            if stored.job_id not in self._running:
+        with self._taking:
+            found = [one for one in self._store.jobs(self._flow.flow_id, unfinished) if one.job_id not in self._claimed]
+            for stored in reversed(found):
                 try:
                     prepared = self._taken_up(stored, engine, in_thread=True)
                     prepared.mode.start(prepared.first)
@@ -175,6 +189,7 @@ class StoredJobs:
             mode = DurableSequentialMode(course, invoker, self._clock, log)
         prepared = Prepared(launch.new_job(course, mode, history, recorder), mode, first)
         self._running[origin.job_id] = prepared
+        self._claimed.add(origin.job_id)
         course.when_finished.append(self._forget if over else self._ended)
         if course.machine.done:
             course.finish(self._clock.now(), ())
@@ -201,6 +216,7 @@ class StoredJobs:
 
     def _forget(self, course: Course) -> None:
         self._running.pop(course.origin.job_id, None)
+        self._claimed.discard(course.origin.job_id)
 
     def _ended(self, course: Course) -> None:
         self._forget(course)
