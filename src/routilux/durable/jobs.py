@@ -18,7 +18,7 @@ from routilux.durable.request import Request
 from routilux.durable.sequential import WINDOW, DurableSequentialMode
 from routilux.durable.structure import from_data, missing, part_of
 from routilux.engine import Engine
-from routilux.errors import FlowChangedError, RecoveryError, RoutiluxError, WorkerLostError
+from routilux.errors import FlowChangedError, RecoveryError, RoutiluxError, StoreError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Fact, JobStatus, Opened, Origin, Settled, Started, taken_out
 from routilux.flow import FlowDefinition
@@ -98,8 +98,9 @@ class StoredJobs:
         failed: dict[str, RoutiluxError] = {}
         unfinished = [one.value for one in JobStatus if one.value not in FINISHED]
         with self._taking:
-            found = [one for one in self._store.jobs(self._flow.flow_id, unfinished) if one.job_id not in self._claimed]
-            for stored in reversed(found):
+            before = set(self._claimed)  # A job that ends now is given up only when the store says so.
+            found = list(self._store.jobs(self._flow.flow_id, unfinished))
+            for stored in reversed([one for one in found if one.job_id not in before | self._claimed]):
                 try:
                     prepared = self._taken_up(stored, engine, in_thread=True)
                     prepared.mode.start(prepared.first)
@@ -190,7 +191,7 @@ class StoredJobs:
         prepared = Prepared(launch.new_job(course, mode, history, recorder), mode, first)
         self._running[origin.job_id] = prepared
         self._claimed.add(origin.job_id)
-        course.when_finished.append(self._forget if over else self._ended)
+        course.when_finished.append(self._forget)
         if course.machine.done:
             course.finish(self._clock.now(), ())
         return prepared
@@ -215,13 +216,15 @@ class StoredJobs:
         yield from lost
 
     def _forget(self, course: Course) -> None:
-        self._running.pop(course.origin.job_id, None)
-        self._claimed.discard(course.origin.job_id)
-
-    def _ended(self, course: Course) -> None:
-        self._forget(course)
-        if course.ended_at is not None:
-            self._store.set_status(course.origin.job_id, course.machine.status.value)
+        """A job has ended, or was let go. It is claimed until the store has what is to be known of it."""
+        job_id = course.origin.job_id
+        self._running.pop(job_id, None)
+        try:
+            if course.ended_at is not None:
+                self._store.set_status(job_id, course.machine.status.value)
+            self._store.append(job_id, (), lambda _: self._claimed.discard(job_id))
+        except StoreError:  # It has been closed: whoever opens it finds the job as it is there.
+            self._claimed.discard(job_id)
 
 
 def _known(prepared: Prepared[Mode], clock: Clock) -> Prepared[Mode]:
