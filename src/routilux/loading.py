@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +13,7 @@ from routilux.errors import MissingExtraError
 
 def loaded(module: str, name: str) -> Any:
     """What a module has under a name."""
-    return getattr(sys.modules.get(module) or importlib.import_module(module), name)
+    return getattr(importlib.import_module(module), name)
 
 
 def loaded_extra(module: str, name: str, extra: str, purpose: str) -> Any:
