@@ -29,6 +29,11 @@ FIGURES = {
     "dask": 1,
     "ray": 1,
     "mixed": 2,
+    "stored-chain": 1,
+    "stored-flight": 1,
+    "stored-stream": 1,
+    "stored-pending": 1,
+    "stored-dbos": 2,
 }
 """By row: how many lines of the table it gives."""
 

@@ -11,7 +11,7 @@ from routilux import Context, Continue, Flow, Retry, Skip, Stop, collect, routin
 from routilux.decision import TryAgain, Verdict
 from routilux.errors import HandlerTimeoutError, JobTimeoutError, UnreachableRoutineWarning
 from routilux.testing import ManualClock
-from tests.leftovers import ours
+from tests.leftovers import wait_for_ours
 
 BOTH = pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 ALWAYS, ONCE, NEVER = 99, 1, 0
@@ -302,17 +302,16 @@ def test_a_timeout_on_threads_comes_at_the_deadline_and_the_late_outcome_is_coun
         assert [str(one["status"]) for one in job.history] == ["retried", "completed"]
         assert "ran longer than its timeout" in job.history[0]["error"]
         release.set()
-    for lost in set(threading.enumerate()) - {threading.current_thread()}:
-        lost.join(30)
+    wait_for_ours(30)
     assert seen == [True]
     assert job.late_outcomes == 1
-    assert ours() == []
 
 
 def test_workers_lost_to_stuck_handlers_are_replaced_as_often_as_there_are_workers():
-    release = threading.Event()
+    release, begun = threading.Event(), []
 
     def stuck(x):
+        begun.append(x)
         release.wait(30)
 
     @routine
@@ -328,9 +327,9 @@ def test_workers_lost_to_stuck_handlers_are_replaced_as_often_as_there_are_worke
         assert job.status == "completed"
         assert job.counts["stuck"].skipped == 4
         release.set()
-    for lost in set(threading.enumerate()) - {threading.current_thread()}:
-        lost.join(30)
-    assert job.late_outcomes == 4
+    wait_for_ours(30)
+    assert begun
+    assert job.late_outcomes == len(begun)
 
 
 @BOTH
