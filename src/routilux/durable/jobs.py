@@ -77,14 +77,14 @@ class StoredJobs:
         new = NewJob(origin.job_id, origin.flow_id, key, forms.requests.identity(request), entries)
         self._claimed.add(origin.job_id)
         with nullcontext() if key is None else self._taking:
+            stored = None
             try:
                 stored = self._store.submit(new)
-            except BaseException:
-                self._claimed.discard(origin.job_id)
-                raise
+            finally:
+                if stored is None or stored.job_id != origin.job_id:
+                    self._claimed.discard(origin.job_id)
             if stored.job_id == origin.job_id:
                 return self._prepared(planned, origin, engine, own=own, streaming=streaming)
-            self._claimed.discard(origin.job_id)
             if stored.job_id in self._running:
                 return _known(self._running[stored.job_id], self._clock)
             return self._taken_up(stored, engine, own=own, streaming=streaming)
