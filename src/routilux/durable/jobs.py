@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
 
 from routilux.course import Course
@@ -18,18 +18,29 @@ from routilux.durable.request import Request
 from routilux.durable.sequential import WINDOW, DurableSequentialMode
 from routilux.durable.structure import from_data, missing, part_of
 from routilux.engine import Engine
-from routilux.errors import FlowChangedError, RecoveryError, RoutiluxError, WorkerLostError
+from routilux.errors import (
+    FlowChangedError,
+    JobOverError,
+    RecoveryError,
+    RoutiluxError,
+    UnknownJobError,
+    WorkerLostError,
+)
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Fact, JobStatus, Opened, Origin, Settled, Started, taken_out
+from routilux.facts import Fact, JobStatus, Opened, Origin, Revived, Settled, Started, taken_out
 from routilux.flow import FlowDefinition
+from routilux.guard import text_of
 from routilux.job import Job
 from routilux.launch import Launch, Planned, Prepared, new_recorder
+from routilux.machine.machine import Machine
 from routilux.machine.replay import replay
 from routilux.modes import Mode
 from routilux.ports import Clock
 from routilux.settings import Settings
 from routilux.stores.port import FINISHED, Durability, NewJob, Store, StoredJob
 from routilux.stores.sqlite.store import open_store
+
+UNFINISHED = frozenset(one.value for one in JobStatus) - frozenset(FINISHED)
 
 
 class StoredJobs:
@@ -89,23 +100,30 @@ class StoredJobs:
                 return _known(self._running[stored.job_id], self._clock)
             return self._taken_up(stored, engine, own=own, streaming=streaming)
 
-    def recover(self, engine: Engine | None) -> list[Job]:
-        """Has all jobs of the flow go on that are not over and that nothing runs.
+    def recover(
+        self, engine: Engine | None, job_ids: Collection[str] | None = None, *, retry_failed: bool = False
+    ) -> list[Job]:
+        """Has jobs of the flow go on that are not over and that nothing runs: those named, or all.
 
-        Raises `RecoveryError` if some cannot; the others are in it, and run.
+        With `retry_failed` also those that failed: what stopped them is tried again. Raises `RecoveryError` if some
+        cannot go on; the others are in it, and run.
         """
         taken: list[Job] = []
         failed: dict[str, RoutiluxError] = {}
-        unfinished = [one.value for one in JobStatus if one.value not in FINISHED]
+        statuses = UNFINISHED | {JobStatus.FAILED.value} if retry_failed else UNFINISHED
         with self._taking:
-            found = [one for one in self._store.jobs(self._flow.flow_id, unfinished) if one.job_id not in self._claimed]
-            for stored in reversed(found):
-                try:
-                    prepared = self._taken_up(stored, engine, in_thread=True)
-                    prepared.mode.start(prepared.first)
-                    taken.append(prepared.job)
-                except RoutiluxError as error:
-                    failed[stored.job_id] = error
+            if job_ids is None:
+                job_ids = [one.job_id for one in self._store.jobs(self._flow.flow_id, statuses)][::-1]
+            for job_id in job_ids:
+                if job_id not in self._claimed:
+                    try:
+                        stored = self._wanted(job_id, statuses)
+                        revived = stored.status in FINISHED
+                        prepared = self._taken_up(stored, engine, in_thread=True, revived=revived)
+                        prepared.mode.start(prepared.first)
+                        taken.append(prepared.job)
+                    except RoutiluxError as error:
+                        failed[job_id] = error
         if failed:
             raise RecoveryError(
                 f"Flow {self._flow.flow_id!r}: {len(failed)} stored jobs cannot go on. "
@@ -120,6 +138,15 @@ class StoredJobs:
         if self._own_store:
             self._store.close()
 
+    def _wanted(self, job_id: str, statuses: Collection[str]) -> StoredJob:
+        stored = self._store.job(job_id)
+        if stored is None or stored.flow_id != self._flow.flow_id:
+            raise UnknownJobError(f"Flow {self._flow.flow_id!r} has no job {job_id!r} in its store.")
+        if stored.status not in statuses:
+            hint = " `retry_failed` has it try again what failed." if stored.status == JobStatus.FAILED else ""
+            raise JobOverError(f"Job {job_id} is {stored.status}, and nothing of it is left to run.{hint}")
+        return stored
+
     def _taken_up(
         self,
         stored: StoredJob,
@@ -128,13 +155,17 @@ class StoredJobs:
         own: bool = False,
         streaming: bool = False,
         in_thread: bool = False,
+        revived: bool = False,
     ) -> Prepared[Mode]:
-        """A stored job, which stands where it stood; `in_thread`: one of sequential mode needs no engine."""
+        """A stored job, which stands where it stood; `in_thread`: one of sequential mode needs no engine.
+
+        `revived`: what stopped it is tried again.
+        """
         forms, moment = self._paper.forms, self._clock.now()
         # Never earlier than what happened last, so that nothing waits longer than it would have had to.
         present = max(self._clock.epoch(), stored.changed_at)
         origin = Origin(stored.job_id, stored.flow_id, present - moment)
-        past = Past(self._store, forms.records, origin)
+        past = Past(self._store, forms.records, origin, revived=revived)
         opened = past.first()
         request, structure = forms.requests.read(opened.request), from_data(opened.structure)
         lacking = missing(structure, forms.structure)
@@ -147,7 +178,7 @@ class StoredJobs:
         planned = self._launch.plan_with(request.entry, request.params, request.settings, part)
         if in_thread and planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
             engine = None
-        over = stored.status in FINISHED
+        over = stored.status in FINISHED and not revived
         return self._prepared(planned, origin, engine, own=own, streaming=streaming, past=past, over=over)
 
     def _prepared(
@@ -201,17 +232,23 @@ class StoredJobs:
             if isinstance(fact, Started):
                 course.started_at = fact.moment
             yield fact
-        if course.machine.done:
+        machine, origin = course.machine, course.origin
+        if past.revived and (machine.done or machine.end is not None):
+            raise JobOverError(f"Job {origin.job_id} cannot be tried again: {_said_of_end(machine)}")
+        if machine.done or machine.end is not None:
             return
-        moment, origin = self._clock.now(), course.origin
-        fired = course.machine.delivery.fired
+        moment = self._clock.now()
         lost = [
             Settled(number, attempt, moment, moment, -1, error=_died(course, number))
             for number, attempt in past.crashes.running.items()
-            if course.machine.end is None
+            if number in machine.running and machine.running[number][5] == attempt
         ]
-        opened = Opened(moment, origin.epoch_offset_ns, fired)
-        JobLog(course, self._store, self._paper.forms.records).write([opened, *lost])
+        opened = Opened(moment, origin.epoch_offset_ns, machine.delivery.fired)
+        revival = [Revived(moment)] if past.revived else []
+        if revival:
+            # Before it is durable that the job was revived: what nobody revived would be found to be over again.
+            self._store.set_status(origin.job_id, JobStatus.PENDING.value)
+        JobLog(course, self._store, self._paper.forms.records).write([opened, *revival, *lost])
         yield from lost
 
     def _forget(self, course: Course) -> None:
@@ -227,6 +264,11 @@ class StoredJobs:
 def _known(prepared: Prepared[Mode], clock: Clock) -> Prepared[Mode]:
     """A job that something runs already, for one more who wants its end."""
     return Prepared(prepared.job, KnownMode(prepared.mode.course, clock), prepared.first)
+
+
+def _said_of_end(machine: Machine) -> str:
+    cause = machine.cause_of_end
+    return "nothing failed in it." if cause is None else f"{type(cause).__name__}: {text_of(cause)}"
 
 
 def _died(course: Course, number: int) -> WorkerLostError:
