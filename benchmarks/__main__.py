@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks import calls, clusters, coroutines, metg, mixes, processes, workers
+from benchmarks import calls, clusters, coroutines, metg, mixes, processes, stored, workers
 from benchmarks.measure import Better, Figure, exit_code
 
 try:
@@ -40,6 +40,11 @@ ROWS: dict[str, Callable[[float, int], list[Figure]]] = {
     "metg": metg.metg,
     **{name: partial(clusters.cluster, name) for name in clusters.CLUSTERS},
     "mixed": mixes.mixed,
+    "stored-chain": stored.stored_chain,
+    "stored-flight": stored.stored_flight,
+    "stored-stream": stored.stored_stream,
+    "stored-pending": stored.stored_pending,
+    "stored-dbos": stored.stored_dbos,
 }
 
 MODES = list(ROWS)[list(ROWS).index("pausing") :]

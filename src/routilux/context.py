@@ -79,6 +79,14 @@ class Context:
         self._emissions.append((event, value))
 
     @property
+    def idempotency_key(self) -> str:
+        """The same for all attempts of this activation, also after a crash, and for no other.
+
+        For whatever outside remembers the keys that it has seen, so that an effect does not happen twice there.
+        """
+        return f"{self.job_id}/{self.activation_id}"
+
+    @property
     def cancelled(self) -> bool:
         """Whether the job no longer wants this handler's outcome, so that it may return early."""
         return self._cancelled()

@@ -79,6 +79,8 @@ class Launch:
         self._tuning: Tuning | None = None
         self.stores = OpenStores(partial(_open_store, self, flow, clock))
         self._steerings: dict[str, Steering] = {}
+        self._log: Callable[[Course], None] | None = None
+        """Logs what becomes of a job."""
         self.under_way: dict[str, Job] = {}
         """By id: the jobs that are not over."""
 
@@ -191,7 +193,9 @@ class Launch:
         if tracker is not None:
             tracker.job_started(origin, moment, workers)
         course.when_finished.append(partial(self._finished, tracker))
-        loaded("routilux.journal", "follow")(course)
+        if self._log is None:
+            self._log = loaded("routilux.journal", "follow")
+        self._log(course)
         return course, Started(moment, messages), history
 
     def new_job(self, course: Course, steering: Steering, history: History, recorder: Recording | None = None) -> Job:

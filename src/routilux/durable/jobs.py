@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Collection, Iterator
 from contextlib import nullcontext
+from typing import NoReturn
 
 from routilux.course import Course
 from routilux.durable.engine import DurableEngine
@@ -23,6 +24,7 @@ from routilux.errors import (
     JobOverError,
     RecoveryError,
     RoutiluxError,
+    StoreError,
     UnknownJobError,
     WorkerLostError,
 )
@@ -112,18 +114,19 @@ class StoredJobs:
         failed: dict[str, RoutiluxError] = {}
         statuses = UNFINISHED | {JobStatus.FAILED.value} if retry_failed else UNFINISHED
         with self._taking:
-            if job_ids is None:
-                job_ids = [one.job_id for one in self._store.jobs(self._flow.flow_id, statuses)][::-1]
-            for job_id in job_ids:
-                if job_id not in self._claimed:
-                    try:
-                        stored = self._wanted(job_id, statuses)
-                        revived = stored.status in FINISHED
-                        prepared = self._taken_up(stored, engine, in_thread=True, revived=revived)
-                        prepared.mode.start(prepared.first)
-                        taken.append(prepared.job)
-                    except RoutiluxError as error:
-                        failed[job_id] = error
+            self._store.flush()
+            before = set(self._claimed)  # A job that ends now is given up only when the store says so.
+            known = {one.job_id: one for one in self._store.jobs(self._flow.flow_id, statuses)}
+            wanted = list(known)[::-1] if job_ids is None else job_ids
+            for job_id in [one for one in wanted if one not in before | self._claimed]:
+                try:
+                    stored = known.get(job_id) or self._missed(job_id)
+                    revived = stored.status in FINISHED
+                    prepared = self._taken_up(stored, engine, in_thread=True, revived=revived)
+                    prepared.mode.start(prepared.first)
+                    taken.append(prepared.job)
+                except RoutiluxError as error:
+                    failed[job_id] = error
         if failed:
             raise RecoveryError(
                 f"Flow {self._flow.flow_id!r}: {len(failed)} stored jobs cannot go on. "
@@ -138,14 +141,13 @@ class StoredJobs:
         if self._own_store:
             self._store.close()
 
-    def _wanted(self, job_id: str, statuses: Collection[str]) -> StoredJob:
+    def _missed(self, job_id: str) -> NoReturn:
+        """Raises why a job cannot be asked to go on."""
         stored = self._store.job(job_id)
         if stored is None or stored.flow_id != self._flow.flow_id:
             raise UnknownJobError(f"Flow {self._flow.flow_id!r} has no job {job_id!r} in its store.")
-        if stored.status not in statuses:
-            hint = " `retry_failed` has it try again what failed." if stored.status == JobStatus.FAILED else ""
-            raise JobOverError(f"Job {job_id} is {stored.status}, and nothing of it is left to run.{hint}")
-        return stored
+        hint = " `retry_failed` has it try again what failed." if stored.status == JobStatus.FAILED else ""
+        raise JobOverError(f"Job {job_id} is {stored.status}, and nothing of it is left to run.{hint}")
 
     def _taken_up(
         self,
@@ -221,7 +223,7 @@ class StoredJobs:
         prepared = Prepared(launch.new_job(course, mode, history, recorder), mode, first)
         self._running[origin.job_id] = prepared
         self._claimed.add(origin.job_id)
-        course.when_finished.append(self._forget if over else self._ended)
+        course.when_finished.append(self._forget)
         if course.machine.done:
             course.finish(self._clock.now(), ())
         return prepared
@@ -252,13 +254,15 @@ class StoredJobs:
         yield from lost
 
     def _forget(self, course: Course) -> None:
-        self._running.pop(course.origin.job_id, None)
-        self._claimed.discard(course.origin.job_id)
-
-    def _ended(self, course: Course) -> None:
-        self._forget(course)
-        if course.ended_at is not None:
-            self._store.set_status(course.origin.job_id, course.machine.status.value)
+        """A job has ended, or was let go. It is claimed until the store has what is to be known of it."""
+        job_id = course.origin.job_id
+        self._running.pop(job_id, None)
+        try:
+            if course.ended_at is not None:
+                self._store.set_status(job_id, course.machine.status.value)
+            self._store.append(job_id, (), lambda _: self._claimed.discard(job_id))
+        except StoreError:  # It has been closed: whoever opens it finds the job as it is there.
+            self._claimed.discard(job_id)
 
 
 def _known(prepared: Prepared[Mode], clock: Clock) -> Prepared[Mode]:

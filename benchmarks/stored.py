@@ -1,0 +1,176 @@
+"""What it costs that a job survives its process, against one row a commit in the same kind of file."""
+
+from __future__ import annotations
+
+import importlib.util
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from benchmarks.measure import Better, Figure, skipped, speed_up
+from routilux import Context, Flow, routine
+
+CHAIN = 100
+BODY = b"x" * 200
+STEPS = 10
+
+
+@routine
+def no_op(x: int) -> int:
+    """Does nothing."""
+    return x
+
+
+@routine
+def burst(n: int, ctx: Context) -> None:
+    """Emits `n` values at once."""
+    for number in range(n):
+        ctx.emit("output", number)
+
+
+@routine
+def source(n: int) -> Iterator[int]:
+    """Gives `n` values, one by one."""
+    yield from range(n)
+
+
+@contextmanager
+def rows(synchronous: str, folder: Path) -> Iterator[sqlite3.Connection]:
+    """A file that takes one row a commit."""
+    connection = sqlite3.connect(folder / f"rows-{synchronous}.db", isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute(f"PRAGMA synchronous={synchronous}")
+    connection.execute("CREATE TABLE IF NOT EXISTS rows (number INTEGER PRIMARY KEY, body BLOB)")
+    yield connection
+    connection.close()
+
+
+def commits(connection: sqlite3.Connection, count: int) -> int:
+    """So many commits of one row."""
+    for _ in range(count):
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("INSERT INTO rows (body) VALUES (?)", (BODY,))
+        connection.execute("COMMIT")
+    return count
+
+
+def chained(count: int, **settings: Any) -> Flow:
+    """A chain of so many no-ops."""
+    flow = Flow("chain", **settings)
+    flow.chain(*[flow.add_routine(no_op, f"step_{number}") for number in range(count)])
+    return flow
+
+
+def stored_chain(scale: float, repetitions: int) -> list[Figure]:
+    """Each step waits for the one before."""
+    jobs = max(2, int(10 * scale))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with rows("FULL", folder) as file, chained(CHAIN, store=folder / "chain.db") as flow:
+
+            def execute() -> int:
+                for _ in range(jobs):
+                    assert flow.execute("step_0", {"x": 1}).result == 1
+                return jobs * CHAIN
+
+            measure = "stored, power: chain of 100 no-ops, against one row a commit"
+            return [speed_up(measure, 0.6, execute, lambda: commits(file, jobs * CHAIN), repetitions)]
+
+
+def stored_flight(scale: float, repetitions: int) -> list[Figure]:
+    """A thousand activations that wait for nobody."""
+    count, jobs = 1000, max(1, int(5 * scale))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        flow = Flow("flight", store=folder / "flight.db", execution_mode="concurrent", max_workers=2)
+        flow.chain(burst, no_op)
+        with rows("FULL", folder) as file, flow:
+
+            def execute() -> int:
+                for _ in range(jobs):
+                    assert len(flow.execute("burst", {"n": count}).results["no_op"]) == count
+                return jobs * count
+
+            measure = "stored, power: 1,000 activations in flight on threads, against one row a commit"
+            return [speed_up(measure, 5, execute, lambda: commits(file, jobs * count), repetitions)]
+
+
+def stored_stream(scale: float, repetitions: int) -> list[Figure]:
+    """A source and a routine in sequence, at the level that survives a process."""
+    count = max(200, int(10_000 * scale))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        flow = Flow("stream", store=folder / "stream.db", durability="process")
+        flow.chain(source, no_op)
+        with flow:
+            flow.execute("source", {"n": 10})
+            rates = []
+            for _ in range(repetitions):
+                began = perf_counter()
+                assert len(flow.execute("source", {"n": count}).results["no_op"]) == count
+                rates.append(2 * count / (perf_counter() - began))
+    rates.sort()
+    measure = "stored, process: sequential stream, activations a second"
+    median = rates[len(rates) // 2] / 1000
+    return [Figure(measure, 20, "k/s", rates[-1] / 1000, median, f"{count:,} items", Better.LARGER)]
+
+
+PENDING = """
+import sys, time
+from benchmarks.stored import pending_flow
+began = time.perf_counter()
+def first(x):
+    print(time.perf_counter() - began, flush=True)
+    raise SystemExit
+pending_flow(sys.argv[1], first).execute("burst", {"n": int(sys.argv[2])}, key="pending")
+"""
+
+
+def pending_flow(path: str, handler: Any) -> Flow:
+    """A flow whose job has all of its activations open, but for one."""
+    flow = Flow("pending", store=path, durability="process", max_payload=2**30)
+    flow.chain(flow.add_routine(burst, "burst"), flow.add_routine(handler, "work"))
+    return flow
+
+
+def stored_pending(scale: float, _repetitions: int) -> list[Figure]:
+    """A fresh process takes up a job with a million open activations."""
+    count = max(1000, int(1_000_000 * scale))
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = [sys.executable, "-c", PENDING, f"{folder}/pending.db", str(count)]
+        found = [subprocess.run(arguments, capture_output=True, text=True, check=False).stdout for _ in range(4)]
+    seconds = sorted(map(float, found[1:]))
+    measure = f"stored: from opening a store to the first of {count:,} open activations"
+    return [Figure(measure, 1, "s", seconds[0], seconds[1])]
+
+
+def stored_dbos(scale: float, repetitions: int) -> list[Figure]:
+    """The same job of ten steps, one after another, in DBOS on SQLite."""
+    measure = f"stored, power: jobs of {STEPS} steps, against DBOS on SQLite"
+    if importlib.util.find_spec("dbos") is None:
+        return [skipped(measure, "dbos")]
+    from benchmarks.contenders.dbos_steps import dbos_jobs
+
+    jobs = max(2, int(20 * scale))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        figures = []
+        for durability in ("power", "process"):
+            store = folder / f"{durability}.db"
+            with dbos_jobs(folder, STEPS) as theirs, chained(STEPS, store=store, durability=durability) as flow:
+
+                def execute(flow: Flow = flow) -> int:
+                    for _ in range(jobs):
+                        assert flow.execute("step_0", {"x": 1}).result == 1
+                    return jobs * STEPS
+
+                title = measure.replace("power", durability)
+                target = 20 if durability == "power" else None
+                figures.append(speed_up(title, target, execute, lambda run=theirs: run(jobs), repetitions))
+        return figures
