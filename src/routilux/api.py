@@ -189,7 +189,8 @@ class Flow(FlowDefinition):
         used = self.settings.updated(settings)
         if used.store is None:
             raise SettingError(f'Flow {self.flow_id!r} has no store to recover jobs from: Flow(..., store="jobs.db").')
-        jobs, engine = self._launch.stores.of(used), self._launch.block.engine
+        jobs = self._launch.stores.of(used)
+        engine = None if _wants_own(settings) else self._launch.block.engine
         recovered: list[Job] = jobs.recover(engine, job_ids, retry_failed=retry_failed)
         return recovered
 

@@ -2,7 +2,6 @@
 
 import shutil
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -97,20 +96,24 @@ def test_each_revival_has_all_the_retries_again(path):
 def test_a_revived_job_that_crashes_goes_on_from_there(path, tmp_path):
     shop = Broken()
     with shop.flow(path) as flow:
-        flow.execute("numbers", {"count": 5}, key="five")
+        job = flow.execute("numbers", {"count": 5}, key="five")
     shop.refuses = 4
     with shop.flow(path) as flow:
         assert str(revived(flow).errors[0].error) == "no 4 today"
-        copy = tmp_path / "copy"
-        copy.mkdir()
-        for part in ("", "-wal"):
-            if (found := Path(f"{path}{part}")).exists():
-                shutil.copy(found, copy / found.name)
-    shop.refuses, shop.calls = None, []
-    with shop.flow(copy / path.name) as flow:
-        (job,) = flow.recover(retry_failed=True)
-        job.wait()
-        assert job.result == 10
+    entries, shop.refuses = flow_entries(path, job.job_id), None
+    for count in range([entry.kind for entry in entries].index("revived") + 1, len(entries)):
+        part = tmp_path / f"{count}.db"
+        with open_store(part) as store:
+            store.submit(NewJob(job.job_id, "shop", "five", b"", entries[:count]))
+        shop.calls = []
+        with shop.flow(part) as flow:
+            (found,) = flow.recover()
+            found.wait()
+            assert found.result == 10
+        assert {x for x, _ in shop.calls} == {3, 4}
+    shop.calls = []
+    with shop.flow(path) as flow:
+        assert revived(flow).result == 10
         assert flow.execute("numbers", {"count": 5}, key="five").result == 10
     assert shop.calls == [(3, 2), (4, 2)]
 
