@@ -9,7 +9,7 @@ import pytest
 
 from routilux.stores.port import Entry, NewJob
 from routilux.stores.sqlite.store import open_store
-from tests.cli.test_commands import routilux
+from tests.cli.here import here as routilux
 
 
 @pytest.fixture

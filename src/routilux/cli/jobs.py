@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 from cyclopts import App, Parameter
 from cyclopts.types import ExistingFile, PositiveInt
 
@@ -200,7 +199,7 @@ def export(
         unowned.job_in(records, job)
         with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as lines:
             for seq, epoch, (kind, at, body) in records.entries(job):
-                fact = {"seq": seq, "epoch": epoch, "kind": kind, "at": at, "fact": msgspec.json.decode(body)}
+                fact = {"seq": seq, "epoch": epoch, "kind": kind, "at": at, "fact": unowned.parsed(body)}
                 print(json.dumps(fact), file=lines)
     if output is not None:
         print(escaped(f"Wrote {output}."))

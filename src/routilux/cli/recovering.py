@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,8 +59,8 @@ StorePath = Annotated[Path | None, Parameter(name="--store")]
 def resume(target: str, /, *jobs: str, store: StorePath = None, as_json: Json = False) -> int:
     """Go on with the jobs that other processes left unfinished, and wait until they are over.
 
-    All of the flow, but for those that are paused; one that is named goes on also if it is. Ctrl-C leaves them in the
-    store as they are then.
+    All of the flow, but for those that are paused; one that is named goes on also if it is. Ctrl-C waits for the
+    handlers that run, and leaves the jobs in the store as they are then.
 
     Parameters
     ----------
@@ -124,16 +126,20 @@ def _run(flow: Flow, wanted: Collection[str], store: Path | None, *, retry_faile
     try:
         with flow:
             try:
-                jobs = flow.recover(wanted, retry_failed=retry_failed, **elsewhere)
-            except RecoveryError as error:
-                refused, jobs = error, error.jobs
-            for job in jobs:
-                if job.status is JobStatus.PAUSED:
-                    job.resume()
-            _watch(flow.flow_id, jobs)
+                try:
+                    jobs = flow.recover(wanted, retry_failed=retry_failed, **elsewhere)
+                except RecoveryError as error:
+                    refused, jobs = error, error.jobs
+                _watch(flow.flow_id, jobs)
+            except KeyboardInterrupt:
+                print(
+                    "Waiting for what runs to end; Ctrl-C again leaves it as a kill would.", file=sys.stderr, flush=True
+                )
+                raise
     except KeyboardInterrupt:
-        over = sum(job.status.terminal for job in jobs)
-        print(f"Interrupted: {over} of {len(jobs)} jobs are over, the others stay in the store.", file=sys.stderr)
+        print("Interrupted: jobs that are not over stay in the store.", file=sys.stderr, flush=True)
+        if any(not one.daemon for one in threading.enumerate() if one is not threading.main_thread()):
+            os._exit(ExitCode.INTERRUPTED)  # A thread whose handler does not return would keep the program.
         return ExitCode.INTERRUPTED
     show(Recovered(flow.flow_id, jobs, {} if refused is None else refused.errors), as_json=as_json)
     if refused is not None:
@@ -144,9 +150,13 @@ def _run(flow: Flow, wanted: Collection[str], store: Path | None, *, retry_faile
 
 
 def _watch(flow_id: str, jobs: Sequence[Job]) -> None:
-    """Returns when all are over; shows a line meanwhile, where a terminal is."""
+    """Has those go on that are paused, and returns when all are over; shows a line meanwhile, where a terminal is."""
+    for job in jobs:
+        if job.status is JobStatus.PAUSED:
+            job.resume()
     columns = SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn()
-    with Progress(*columns, console=Console(file=sys.stderr), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(flow_id, total=None)
         for job in jobs:
             while not job.wait(LOOK_SECONDS):

@@ -5,6 +5,10 @@ Whoever has the store open for writing is the only one that could run them, so n
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from routilux.durable.unopened import unopened_records
 from routilux.errors import JobOverError, StoredJobError, UnknownJobError
 from routilux.facts import Cancelled, JobStatus, Opened, Paused
@@ -45,6 +49,14 @@ def job_in(records: Records, job_id: str) -> StoredJob:
     if stored is None:
         raise UnknownJobError(f"The store has no job {job_id!r}.")
     return stored
+
+
+def parsed(body: bytes) -> Any:
+    """A record as JSON; raises `StoredJobError` for what is none."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise StoredJobError(f"A record is no JSON: {error}.") from error
 
 
 def _moment(records: Records, stored: StoredJob, now: int) -> tuple[int, int]:
