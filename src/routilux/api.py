@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, Unpack
@@ -172,15 +172,26 @@ class Flow(FlowDefinition):
         shown: Iterator[Job] = loaded_extra("routilux.progress", "shown", "cli", "progress=True")(jobs, params)
         return shown
 
-    def recover(self) -> list[Job]:
+    def recover(
+        self,
+        job_ids: Collection[str] | None = None,
+        *,
+        retry_failed: bool = False,
+        **settings: Unpack[SettingArguments],
+    ) -> list[Job]:
         """Has the jobs go on that other processes left unfinished in the flow's store, and returns them, running.
 
-        What is done is not done again; what was running runs again. Raises `RecoveryError` if some cannot go on, as
-        when the flow has lost what they need: they stay as they are, and the others run.
+        What is done is not done again; what was running runs again. `job_ids` names some of them; with `retry_failed`
+        failed ones go on as well: what stopped them is tried again, as if for the first time. The settings may name
+        another `store`; those of a job are its own. Raises `RecoveryError` if some cannot go on, as when the flow has
+        lost what they need: they stay as they are, and the others run.
         """
-        if self.settings.store is None:
+        used = self.settings.updated(settings)
+        if used.store is None:
             raise SettingError(f'Flow {self.flow_id!r} has no store to recover jobs from: Flow(..., store="jobs.db").')
-        recovered: list[Job] = self._launch.stores.of(self.settings).recover(self._launch.block.engine)
+        jobs = self._launch.stores.of(used)
+        engine = None if _wants_own(settings) else self._launch.block.engine
+        recovered: list[Job] = jobs.recover(engine, job_ids, retry_failed=retry_failed)
         return recovered
 
     def close(self) -> None:

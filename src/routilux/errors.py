@@ -191,6 +191,10 @@ class RecoveryError(StoreError):
         self.jobs = jobs
 
 
+class JobOverError(StoreError):
+    """A stored job was asked to go on, and nothing of it is left that could."""
+
+
 class UnknownJobError(StoreError, LookupError):
     """The store has no job of this id."""
 

@@ -261,6 +261,12 @@ class Opened(NamedTuple):
     """When it was submitted: what with, settings and all."""
 
 
+class Revived(NamedTuple):
+    """Somebody asked that a failed stored job goes on: it is as if what stopped it had been tried again at once."""
+
+    moment: int
+
+
 class Freed(NamedTuple):
     """A limit that the job waits for was given back, by another job or another routine."""
 
@@ -270,7 +276,7 @@ class Freed(NamedTuple):
 Happening: TypeAlias = Started | Settled | Rang | Paused | Resumed | Cancelled
 """What happens to a job, and after a crash must happen to its machine again."""
 
-StoredFact: TypeAlias = Happening | Begun | Opened
+StoredFact: TypeAlias = Happening | Begun | Opened | Revived
 """What is kept of a job in a store."""
 
 Fact: TypeAlias = Happening | Taken | Freed

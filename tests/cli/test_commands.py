@@ -107,7 +107,7 @@ def test_a_module_that_misses_another_is_not_called_missing_itself(directory: Pa
     assert "No module named 'no_such_package'" in done.stderr
 
 
-@pytest.mark.parametrize("package", ["cyclopts", "rich"])
+@pytest.mark.parametrize("package", ["cyclopts", "msgspec", "rich"])
 def test_without_the_extra_the_command_says_what_to_install(directory: Path, package: str) -> None:
     done = routilux(directory, "demo", before=f"sys.modules[{package!r}] = None")
     assert done.returncode == 1

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-NEEDED = frozenset({"cyclopts", "rich"})
+NEEDED = frozenset({"cyclopts", "msgspec", "rich"})
 """What the extra `cli` brings."""
 
 
 def main() -> int:
-    """Runs the command line, and gives the exit code: 0 done, 1 something failed, 2 called wrongly, 3 not known."""
+    """Runs the command line, and gives the exit code: see `routilux.cli.exit_codes`."""
     try:
         commands = import_module("routilux.cli.commands")
     except ModuleNotFoundError as missing:

@@ -11,14 +11,18 @@ from cyclopts import App, Parameter
 from cyclopts.types import ExistingDirectory, PositiveInt
 
 from routilux.cli.advising import EXAMPLES_OF_ADVICE, analyze, compare, simulate, tune
+from routilux.cli.exit_codes import code_of
+from routilux.cli.jobs import jobs_app
 from routilux.cli.loadtest import EXAMPLES as EXAMPLES_OF_LOADTEST
 from routilux.cli.loadtest import loadtest
 from routilux.cli.report import EXAMPLES_OF_REPORT, report
 from routilux.cli.running import EXAMPLES_OF_RUN, run_flow
+from routilux.cli.store import store_app
 from routilux.cli.target import flow_at
 from routilux.demo.comparison import all_equal
 from routilux.demo.show import run_demo
-from routilux.errors import RoutiluxError, TrialError
+from routilux.errors import RoutiluxError
+from routilux.escaping import escaped_lines
 from routilux.execution_mode import ExecutionMode
 
 EXAMPLES_OF_DEMO = """\
@@ -39,8 +43,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return int(command_line()(list(arguments), result_action="return_int_as_exit_code_else_zero"))
     except RoutiluxError as error:
-        print(f"routilux: {error}", file=sys.stderr)
-        return 1 if isinstance(error, TrialError) else 2
+        print(f"routilux: {escaped_lines(str(error))}", file=sys.stderr)
+        return code_of(error)
 
 
 def command_line() -> App:
@@ -59,6 +63,8 @@ def command_line() -> App:
     for command in (analyze, simulate, tune, compare):
         app.command(command, help_epilogue=EXAMPLES_OF_ADVICE[command.__name__])
     app.command(report, help_epilogue=EXAMPLES_OF_REPORT)
+    app.command(jobs_app())
+    app.command(store_app())
     return app
 
 

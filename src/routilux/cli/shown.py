@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table as Drawn
 
 from routilux.advice.report import Report, Table
+from routilux.escaping import escaped, escaped_lines
 
 
 class Shown(Protocol):
@@ -23,20 +24,31 @@ class Shown(Protocol):
 
 
 def show(answer: Shown, *, as_json: bool, console: Console | None = None) -> None:
-    """Prints an answer."""
+    """Prints an answer. What comes from outside is only ever shown: a terminal does nothing because of it."""
     if as_json:
         print(json.dumps(answer.to_dict(), indent=2, default=str))
         return
     console = Console(markup=False, highlight=False, emoji=False) if console is None else console
     if not console.is_terminal:
-        print(answer.report())
+        print(_harmless(answer.report()))
         return
-    for place, part in enumerate(answer.report().parts):
+    for place, part in enumerate(_harmless(answer.report()).parts):
         if isinstance(part, Table):
             console.print(_drawn(part))
         else:
             console.print(part, style=None if place else "bold")
             console.print()
+
+
+def _harmless(report: Report) -> Report:
+    return Report(
+        tuple(
+            part._replace(rows=tuple(tuple(map(escaped, row)) for row in part.rows))
+            if isinstance(part, Table)
+            else escaped_lines(part)
+            for part in report.parts
+        )
+    )
 
 
 def _drawn(table: Table) -> Drawn:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import nullcontext
+from typing import NoReturn
 
 from routilux.course import Course
 from routilux.durable.engine import DurableEngine
@@ -18,18 +19,30 @@ from routilux.durable.request import Request
 from routilux.durable.sequential import WINDOW, DurableSequentialMode
 from routilux.durable.structure import from_data, missing, part_of
 from routilux.engine import Engine
-from routilux.errors import FlowChangedError, RecoveryError, RoutiluxError, StoreError, WorkerLostError
+from routilux.errors import (
+    FlowChangedError,
+    JobOverError,
+    RecoveryError,
+    RoutiluxError,
+    StoreError,
+    UnknownJobError,
+    WorkerLostError,
+)
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Fact, JobStatus, Opened, Origin, Settled, Started, taken_out
+from routilux.facts import Fact, JobStatus, Opened, Origin, Revived, Settled, Started, taken_out
 from routilux.flow import FlowDefinition
+from routilux.guard import text_of
 from routilux.job import Job
 from routilux.launch import Launch, Planned, Prepared, new_recorder
+from routilux.machine.machine import Machine
 from routilux.machine.replay import replay
 from routilux.modes import Mode
 from routilux.ports import Clock
 from routilux.settings import Settings
 from routilux.stores.port import FINISHED, Durability, NewJob, Store, StoredJob
 from routilux.stores.sqlite.store import open_store
+
+UNFINISHED = frozenset(one.value for one in JobStatus) - frozenset(FINISHED)
 
 
 class StoredJobs:
@@ -77,36 +90,43 @@ class StoredJobs:
         new = NewJob(origin.job_id, origin.flow_id, key, forms.requests.identity(request), entries)
         self._claimed.add(origin.job_id)
         with nullcontext() if key is None else self._taking:
+            stored = None
             try:
                 stored = self._store.submit(new)
-            except BaseException:
-                self._claimed.discard(origin.job_id)
-                raise
+            finally:
+                if stored is None or stored.job_id != origin.job_id:
+                    self._claimed.discard(origin.job_id)
             if stored.job_id == origin.job_id:
                 return self._prepared(planned, origin, engine, own=own, streaming=streaming)
-            self._claimed.discard(origin.job_id)
             if stored.job_id in self._running:
                 return _known(self._running[stored.job_id], self._clock)
             return self._taken_up(stored, engine, own=own, streaming=streaming)
 
-    def recover(self, engine: Engine | None) -> list[Job]:
-        """Has all jobs of the flow go on that are not over and that nothing runs.
+    def recover(
+        self, engine: Engine | None, job_ids: Collection[str] | None = None, *, retry_failed: bool = False
+    ) -> list[Job]:
+        """Has jobs of the flow go on that are not over and that nothing runs: those named, or all.
 
-        Raises `RecoveryError` if some cannot; the others are in it, and run.
+        With `retry_failed` also those that failed: what stopped them is tried again. Raises `RecoveryError` if some
+        cannot go on; the others are in it, and run.
         """
         taken: list[Job] = []
         failed: dict[str, RoutiluxError] = {}
-        unfinished = [one.value for one in JobStatus if one.value not in FINISHED]
+        statuses = UNFINISHED | {JobStatus.FAILED.value} if retry_failed else UNFINISHED
         with self._taking:
+            self._store.flush()
             before = set(self._claimed)  # A job that ends now is given up only when the store says so.
-            found = list(self._store.jobs(self._flow.flow_id, unfinished))
-            for stored in reversed([one for one in found if one.job_id not in before | self._claimed]):
+            known = {one.job_id: one for one in self._store.jobs(self._flow.flow_id, statuses)}
+            wanted = list(known)[::-1] if job_ids is None else job_ids
+            for job_id in [one for one in wanted if one not in before | self._claimed]:
                 try:
-                    prepared = self._taken_up(stored, engine, in_thread=True)
+                    stored = known.get(job_id) or self._missed(job_id)
+                    revived = stored.status in FINISHED
+                    prepared = self._taken_up(stored, engine, in_thread=True, revived=revived)
                     prepared.mode.start(prepared.first)
                     taken.append(prepared.job)
                 except RoutiluxError as error:
-                    failed[stored.job_id] = error
+                    failed[job_id] = error
         if failed:
             raise RecoveryError(
                 f"Flow {self._flow.flow_id!r}: {len(failed)} stored jobs cannot go on. "
@@ -121,6 +141,14 @@ class StoredJobs:
         if self._own_store:
             self._store.close()
 
+    def _missed(self, job_id: str) -> NoReturn:
+        """Raises why a job cannot be asked to go on."""
+        stored = self._store.job(job_id)
+        if stored is None or stored.flow_id != self._flow.flow_id:
+            raise UnknownJobError(f"Flow {self._flow.flow_id!r} has no job {job_id!r} in its store.")
+        hint = " `retry_failed` has it try again what failed." if stored.status == JobStatus.FAILED else ""
+        raise JobOverError(f"Job {job_id} is {stored.status}, and nothing of it is left to run.{hint}")
+
     def _taken_up(
         self,
         stored: StoredJob,
@@ -129,13 +157,17 @@ class StoredJobs:
         own: bool = False,
         streaming: bool = False,
         in_thread: bool = False,
+        revived: bool = False,
     ) -> Prepared[Mode]:
-        """A stored job, which stands where it stood; `in_thread`: one of sequential mode needs no engine."""
+        """A stored job, which stands where it stood; `in_thread`: one of sequential mode needs no engine.
+
+        `revived`: what stopped it is tried again.
+        """
         forms, moment = self._paper.forms, self._clock.now()
         # Never earlier than what happened last, so that nothing waits longer than it would have had to.
         present = max(self._clock.epoch(), stored.changed_at)
         origin = Origin(stored.job_id, stored.flow_id, present - moment)
-        past = Past(self._store, forms.records, origin)
+        past = Past(self._store, forms.records, origin, revived=revived)
         opened = past.first()
         request, structure = forms.requests.read(opened.request), from_data(opened.structure)
         lacking = missing(structure, forms.structure)
@@ -148,7 +180,7 @@ class StoredJobs:
         planned = self._launch.plan_with(request.entry, request.params, request.settings, part)
         if in_thread and planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
             engine = None
-        over = stored.status in FINISHED
+        over = stored.status in FINISHED and not revived
         return self._prepared(planned, origin, engine, own=own, streaming=streaming, past=past, over=over)
 
     def _prepared(
@@ -202,17 +234,23 @@ class StoredJobs:
             if isinstance(fact, Started):
                 course.started_at = fact.moment
             yield fact
-        if course.machine.done:
+        machine, origin = course.machine, course.origin
+        if past.revived and (machine.done or machine.end is not None):
+            raise JobOverError(f"Job {origin.job_id} cannot be tried again: {_said_of_end(machine)}")
+        if machine.done or machine.end is not None:
             return
-        moment, origin = self._clock.now(), course.origin
-        fired = course.machine.delivery.fired
+        moment = self._clock.now()
         lost = [
             Settled(number, attempt, moment, moment, -1, error=_died(course, number))
             for number, attempt in past.crashes.running.items()
-            if course.machine.end is None
+            if number in machine.running and machine.running[number][5] == attempt
         ]
-        opened = Opened(moment, origin.epoch_offset_ns, fired)
-        JobLog(course, self._store, self._paper.forms.records).write([opened, *lost])
+        opened = Opened(moment, origin.epoch_offset_ns, machine.delivery.fired)
+        revival = [Revived(moment)] if past.revived else []
+        if revival:
+            # Before it is durable that the job was revived: what nobody revived would be found to be over again.
+            self._store.set_status(origin.job_id, JobStatus.PENDING.value)
+        JobLog(course, self._store, self._paper.forms.records).write([opened, *revival, *lost])
         yield from lost
 
     def _forget(self, course: Course) -> None:
@@ -230,6 +268,11 @@ class StoredJobs:
 def _known(prepared: Prepared[Mode], clock: Clock) -> Prepared[Mode]:
     """A job that something runs already, for one more who wants its end."""
     return Prepared(prepared.job, KnownMode(prepared.mode.course, clock), prepared.first)
+
+
+def _said_of_end(machine: Machine) -> str:
+    cause = machine.cause_of_end
+    return "nothing failed in it." if cause is None else f"{type(cause).__name__}: {text_of(cause)}"
 
 
 def _died(course: Course, number: int) -> WorkerLostError:

@@ -103,18 +103,26 @@ class JobLog:
         return fact._replace(decision=decision_on(self._course.machine, fact))
 
     def _entry(self, fact: StoredFact) -> Entry:
-        state, states = None, self._course.states
-        if states and isinstance(fact, Settled) and not isinstance(fact.error, PayloadError):
-            state = states.get(self._station(fact) or "")
-        return entry_of(fact, self._course.origin, self._records, state)
+        state, routine_id = None, ""
+        if isinstance(fact, (Begun, Settled)):
+            routine_id = self._station(fact) or ""
+        if isinstance(fact, Settled) and not isinstance(fact.error, PayloadError):
+            state = self._course.states.get(routine_id)
+        return entry_of(fact, self._course.origin, self._records, state, routine_id)
 
-    def _station(self, fact: Settled) -> str | None:
+    def _station(self, fact: Begun | Settled) -> str | None:
         activation = self._course.machine.running.get(fact.activation_id)
         return None if activation is None else activation[1].routine_id
 
 
-def entry_of(fact: StoredFact, origin: Origin, records: Records, state: Mapping[str, Any] | None = None) -> Entry:
-    """A fact as a store keeps it, with what a routine keeps as its state after an attempt; raises `PayloadError`."""
+def entry_of(
+    fact: StoredFact,
+    origin: Origin,
+    records: Records,
+    state: Mapping[str, Any] | None = None,
+    routine_id: str = "",
+) -> Entry:
+    """A fact as a store keeps it, with an attempt's routine and what that keeps as its state; raises `PayloadError`."""
     moment = fact.ended if isinstance(fact, Settled) else fact.moment
-    kind, body = records.write(fact, state)
+    kind, body = records.write(fact, state, routine_id)
     return Entry(kind, moment + origin.epoch_offset_ns, body)

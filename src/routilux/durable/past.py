@@ -6,22 +6,29 @@ from collections.abc import Iterator
 from typing import Any
 
 from routilux.course import Course
+from routilux.decision import Verdict
 from routilux.durable.crashes import Crashes
 from routilux.durable.records import Records
-from routilux.facts import Begun, Fact, Opened, Origin, Settled, StoredFact
+from routilux.facts import Begun, Fact, Opened, Origin, Rang, Revived, Settled, StoredFact
+from routilux.machine.machine import Machine
 from routilux.stores import port
+
+REVIVED = "revived"
+"""The kind of the entries that hold a `Revived`."""
 
 
 class Past:
     """Reads what happened to one job, and notes what a machine is not told: its crashes."""
 
-    def __init__(self, store: port.Records, records: Records, origin: Origin) -> None:
-        """The moments that it gives are those of the clock that `origin` is of."""
+    def __init__(self, store: port.Records, records: Records, origin: Origin, *, revived: bool = False) -> None:
+        """The moments that it gives are those of the clock that `origin` is of; `revived`: whether it is just now."""
         self._store = store
         self._records = records
         self._origin = origin
         self.crashes = Crashes()
+        self.revived = revived
         self._opened: Opened | None = None
+        self._last_revival: int | None = None
 
     def first(self) -> Opened:
         """How the job was submitted."""
@@ -31,22 +38,44 @@ class Past:
         return opened
 
     def facts(self, course: Course) -> Iterator[Fact]:
-        """What happened, in order; what a routine kept as its state goes straight into the course."""
-        running = course.machine.running
+        """What happened, in order; what a routine kept as its state goes straight into the course.
+
+        What stopped a job that was revived later is forgiven while it happens.
+        """
+        running, failures = course.machine.running, course.machine.failures
         for stored in self._store.entries(self._origin.job_id):
             fact, state = self._read(stored.entry)
             if isinstance(fact, Settled) and state is not None and fact.activation_id in running:
                 course.states[running[fact.activation_id][1].routine_id] = state
-            if not isinstance(fact, (Opened, Begun)):
+            if not isinstance(fact, (Opened, Begun, Revived)):
+                failures.forgiving = _may_stop(course.machine, fact) and self._is_revived_after(stored.seq)
                 yield fact
+        failures.forgiving = False
+
+    def _is_revived_after(self, seq: int) -> bool:
+        """Whether the job was revived after an entry: looks ahead once, where something may have stopped it."""
+        if self._last_revival is None:
+            later = self._store.entries(self._origin.job_id, seq)
+            self._last_revival = max((one.seq for one in later if one.entry.kind == REVIVED), default=0)
+        return self.revived or seq < self._last_revival
 
     def _read(self, entry: port.Entry) -> tuple[StoredFact, dict[str, Any] | None]:
-        fact, state = self._records.read(entry.kind, entry.body)
+        fact, state, _ = self._records.read(entry.kind, entry.body)
         if isinstance(fact, Opened):
             self._opened = fact
         self.crashes.see(fact)
         shift = 0 if self._opened is None else self._opened.epoch_offset_ns - self._origin.epoch_offset_ns
         return _shifted(fact, shift), state
+
+
+def _may_stop(machine: Machine, fact: Fact) -> bool:
+    """Whether a failure may come of it."""
+    if isinstance(fact, Settled):
+        activation = machine.running.get(fact.activation_id)
+        limit = None if activation is None else activation[1].timeout_ns
+        late = limit is not None and fact.ended - fact.began > limit
+        return late or (fact.error is not None and fact.decision in (None, Verdict.STOP))
+    return isinstance(fact, Rang) and bool(fact.over)
 
 
 def _shifted(fact: StoredFact, by: int) -> StoredFact:

@@ -2,7 +2,8 @@
 
 A record is JSON with the short names below. It may have names that its reader does not know, and lack those that have
 a default; a record of a later format is refused. Moments are as they come: whoever keeps records relates them to the
-wall clock. Beside its fact, the record of a `Settled` may hold the state that its routine has after the attempt.
+wall clock. Beside its fact, the record of a `Settled` may hold the state that its routine has after the attempt; it and
+that of a `Begun` also name the routine, for whoever reads them without the flow.
 """
 
 from __future__ import annotations
@@ -17,7 +18,19 @@ from routilux.durable.error_records import ErrorRecord, ErrorRecords
 from routilux.durable.payload import NOTHING, Payloads
 from routilux.durable.stored_error import Known
 from routilux.errors import PayloadError, StoredJobError
-from routilux.facts import Begun, Cancelled, Measured, Opened, Paused, Rang, Resumed, Settled, Started, StoredFact
+from routilux.facts import (
+    Begun,
+    Cancelled,
+    Measured,
+    Opened,
+    Paused,
+    Rang,
+    Resumed,
+    Revived,
+    Settled,
+    Started,
+    StoredFact,
+)
 
 FORMAT = 1
 
@@ -35,6 +48,8 @@ class Told(NamedTuple):
     fact: StoredFact
     state: dict[str, Any] | None = None
     """The state of the routine after the attempt that settled, where it was kept."""
+    routine_id: str = ""
+    """The routine whose attempt began or settled, where it was named."""
 
 
 class _Started(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "messages": "m", "format": "f"}):
@@ -44,11 +59,14 @@ class _Started(msgspec.Struct, omit_defaults=True, rename={"moment": "t", "messa
 
 
 class _Begun(
-    msgspec.Struct, omit_defaults=True, rename={"activation_id": "a", "attempt": "n", "moment": "t", "format": "f"}
+    msgspec.Struct,
+    omit_defaults=True,
+    rename={"activation_id": "a", "attempt": "n", "moment": "t", "routine_id": "r", "format": "f"},
 ):
     activation_id: int
     attempt: int
     moment: int
+    routine_id: str = ""
     format: int = FORMAT
 
 
@@ -70,7 +88,7 @@ class _Settled(
     omit_defaults=True,
     rename={"activation_id": "a", "attempt": "n", "began": "b", "ended": "e", "worker": "w", "emissions": "m"}
     | {"error": "x", "more": "g", "asked": "k", "stopped": "s", "decision": "v", "measured": "u", "state": "z"}
-    | {"format": "f"},
+    | {"routine_id": "r", "format": "f"},
 ):
     activation_id: int
     attempt: int
@@ -86,6 +104,7 @@ class _Settled(
     """A verdict, or the nanoseconds after which it is tried again."""
     measured: tuple[int | None, int | None, int | None] | None = None
     state: msgspec.Raw = NOTHING
+    routine_id: str = ""
     format: int = FORMAT
 
 
@@ -122,19 +141,19 @@ class Records:
         self._payloads = payloads
         self._errors = ErrorRecords(payloads.codec, known)
 
-    def write(self, fact: StoredFact, state: Mapping[str, Any] | None = None) -> Record:
-        """The record of a fact; raises `PayloadError` where a value of it cannot be stored.
+    def write(self, fact: StoredFact, state: Mapping[str, Any] | None = None, routine_id: str = "") -> Record:
+        """The record of a fact, and of an attempt's routine; raises `PayloadError` where a value cannot be stored.
 
         It must be asked before the fact is applied to a machine, which takes tracebacks off exceptions.
         """
         match fact:
             case Settled():
-                return Record("settled", self._write_settled(fact, state))
+                return Record("settled", self._write_settled(fact, state, routine_id))
             case Started():
                 messages = {slot: self._payloads.put(value, slot) for slot, value in fact.messages.items()}
                 return Record("started", _json(_Started(fact.moment, messages)))
             case Begun():
-                return Record("begun", _json(_Begun(fact.activation_id, fact.attempt, fact.moment)))
+                return Record("begun", _json(_Begun(*fact, routine_id)))
             case Opened():
                 return Record(
                     "opened", _json(_Opened(*fact[:3], msgspec.Raw(fact.structure), msgspec.Raw(fact.request)))
@@ -147,6 +166,8 @@ class Records:
                 return Record("paused", _json(_Steered(fact.moment)))
             case Resumed():
                 return Record("resumed", _json(_Steered(fact.moment)))
+            case Revived():
+                return Record("revived", _json(_Steered(fact.moment)))
             case Cancelled():
                 reason = fact.reason.encode("utf-8", "backslashreplace").decode()
                 return Record("cancelled", _json(_Steered(fact.moment, reason)))
@@ -168,7 +189,7 @@ class Records:
                 return Told(Started(started.moment, messages))
             case "begun":
                 begun = _checked(_begun(body))
-                return Told(Begun(begun.activation_id, begun.attempt, begun.moment))
+                return Told(Begun(begun.activation_id, begun.attempt, begun.moment), None, begun.routine_id)
             case "opened":
                 opened = _checked(_opened(body))
                 stood = opened.moment, opened.epoch_offset_ns, opened.fired
@@ -180,13 +201,15 @@ class Records:
                 return Told(Paused(_checked(_steered(body)).moment))
             case "resumed":
                 return Told(Resumed(_checked(_steered(body)).moment))
+            case "revived":
+                return Told(Revived(_checked(_steered(body)).moment))
             case "cancelled":
                 cancelled = _checked(_steered(body))
                 return Told(Cancelled(cancelled.moment, cancelled.reason))
             case _:
                 raise StoredJobError(f"There is no record of kind {kind!r} in this release; a later one wrote it.")
 
-    def _write_settled(self, fact: Settled, state: Mapping[str, Any] | None) -> bytes:
+    def _write_settled(self, fact: Settled, state: Mapping[str, Any] | None, routine_id: str) -> bytes:
         (
             activation_id,
             attempt,
@@ -218,6 +241,7 @@ class Records:
                 None if decision is None else _said(decision),
                 measured,
                 NOTHING if state is None else put(dict(state), "state"),
+                routine_id,
             )
         )
 
@@ -248,7 +272,7 @@ class Records:
             None if stored.decision is None else _decision(stored.decision),
             None if stored.measured is None else Measured(*stored.measured),
         )
-        return Told(fact, state)
+        return Told(fact, state, stored.routine_id)
 
 
 def _said(decision: Decision) -> str | int:

@@ -1,4 +1,4 @@
-"""What becomes of failed attempts, and how often the workers of activations died."""
+"""What becomes of failed attempts, how often the workers of activations died, and what was forgiven."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from routilux.strategies import ErrorStrategy, decision_on
 
 
 class Failures:
-    """Decides, and keeps of each activation how many of its attempts were lost with their workers."""
+    """Decides, and keeps of each activation how many of its attempts were lost with their workers, or forgiven."""
 
-    __slots__ = ("_crashes", "_flow_strategy", "_job_id")
+    __slots__ = ("_crashes", "_flow_strategy", "_forgiven", "_job_id", "forgiving")
 
     def __init__(self, job_id: str, flow_strategy: ErrorStrategy) -> None:
         self._job_id = job_id
         self._flow_strategy = flow_strategy
         self._crashes: dict[int, int] = {}
+        self._forgiven: dict[int, int] = {}
+        self.forgiving = False
+        """Set while something happens again after which the job was revived: what stopped it is tried again."""
 
     def decide(self, failure: Failure, station: Station) -> Decision:
         """The decision of the routine's strategy, or the flow's.
@@ -35,12 +38,19 @@ class Failures:
     def advice(self, failure: Failure, station: Station) -> Decision:
         """What the strategy says; asking for it changes nothing."""
         number = failure.activation_id
-        attempt = failure.attempt - self._crashes.get(number, 0)
+        attempt = failure.attempt - self._crashes.get(number, 0) - self._forgiven.get(number, 0)
         again = failure.kind not in (FailureKind.INPUT, FailureKind.LOST)
         seed = f"{self._job_id}/{number}"
         return decision_on(failure.error, attempt, seed, station.strategy, self._flow_strategy, again=again)
 
+    def forgive(self, failure: Failure) -> Decision:
+        """Has an activation be tried again at once, and its attempts and crashes so far not counted any more."""
+        self._forgiven[failure.activation_id] = failure.attempt
+        self._crashes.pop(failure.activation_id, None)
+        return TryAgain(0)
+
     def forget(self, number: int) -> None:
         """An activation has ended for good."""
-        if self._crashes:
+        if self._crashes or self._forgiven:
             self._crashes.pop(number, None)
+            self._forgiven.pop(number, None)

@@ -254,6 +254,8 @@ class Machine:
             error = stop_iteration(self.plan.flow_id, station, error)
         failure = failure_of(activation, error, frames)
         decision = decision or self.failures.decide(failure, station)
+        if decision is Verdict.STOP and self.failures.forgiving and arguments is not NEVER_BEGAN:
+            decision = self.failures.forgive(failure)
         if isinstance(decision, TryAgain):
             self.ledger.add(activation, ActivationStatus.RETRIED, began, ended, worker, failure)
             without_traceback(error)
