@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from functools import partial
 
+from routilux.errors import StoreError
 from routilux.stores.port import Records, StoredEntry, StoredJob
 from routilux.stores.postgres.address import Address
 from routilux.stores.postgres.rows import find_jobs
@@ -23,8 +24,12 @@ class PostgresRecords(Records):
     def __init__(self, address: Address) -> None:
         """Raises `StoreError` if there is no store of this version."""
         self._sessions = Sessions(address, partial(session_for_reading, address))
-        with self._sessions.one() as session:
-            check_version(session, address)
+        try:
+            with self._sessions.one() as session:
+                check_version(session, address)
+        except StoreError:
+            self._sessions.close()
+            raise
 
     def job(self, job_id: str) -> StoredJob | None:
         with self._sessions.one() as session:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any, TypeAlias
 
 import psycopg
@@ -94,7 +96,17 @@ def _opened(address: Address, further: str) -> Session:
     except StoreError:
         session.close()
         raise
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=partial(_let_go, weakref.ref(session)))
     return session
+
+
+def _let_go(reference: weakref.ref[Session]) -> None:
+    """In a forked child: it must not keep the server from noticing that its parent has died."""
+    session = reference()
+    if session is not None and not session.closed:
+        with suppress(OSError):
+            os.close(session.fileno())
 
 
 class Sessions:
