@@ -39,6 +39,12 @@ SELECT job, seq, mine.epoch, kind, at, body, chain FROM mine,
 unnest(%b::bigint[], %b::bigint[], %b::text[], %b::bigint[], %b::bytea[], %b::bytea[])
 AS new (job, seq, kind, at, body, chain)
 """
+_ADD_ONE = """
+INSERT INTO facts (job, seq, epoch, kind, at, body, chain)
+SELECT %s::bigint, %s::bigint, epoch, %s::text, %s::bigint, %b::bytea, %b::bytea FROM owner WHERE epoch = %s FOR SHARE
+"""
+"""For one entry arrays would cost more than the entry."""
+
 _ADD_JOBS = f"""
 INSERT INTO jobs ({JOB}) SELECT * FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[],
 %b::bigint[], %b::bigint[], %b::bytea[], %b::bigint[])
@@ -179,6 +185,8 @@ class Ledger:
         return find_jobs(self._session, _NAMED, values)
 
     def _add(self, facts: Sequence[Fact]) -> int:
+        if len(facts) == 1:
+            return self._session.execute(_ADD_ONE, (*facts[0], self.epoch), prepare=True).rowcount
         columns = map(list, zip(*facts, strict=True))
         return self._session.execute(_ADD, (self.epoch, *columns), prepare=True).rowcount
 
