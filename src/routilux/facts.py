@@ -217,7 +217,7 @@ class Rang(NamedTuple):
     later: Mapping[int, int] | None = None
     """By activation: when its timeout is over, where its attempt waited for its worker and so began later."""
     over: Sequence[tuple[int, int]] | None = None
-    """Activations and attempts whose timeouts are over, where that is told and not left to the machine's timers."""
+    """Activations and attempts whose timeouts are over, where that is not left to the machine's timers."""
 
 
 class Paused(NamedTuple):

@@ -109,12 +109,12 @@ def test_the_context_knows_where_it_is():
 
     def look(x, ctx: Context):
         seen.append((ctx.flow_id, ctx.routine_id, ctx.activation_id, ctx.attempt, ctx.cancelled, ctx.state))
-        return ctx.job_id
+        return ctx.job_id, ctx.idempotency_key
 
     flow = Flow("where")
     flow.add_routine(look)
     job = flow.execute("look", {"x": 1})
-    assert job.result == job.job_id
+    assert job.result == (job.job_id, f"{job.job_id}/1")
     assert seen == [("where", "look", 1, 1, False, {})]
 
 

@@ -74,6 +74,8 @@ def failing(handler, params=None, *, mode="sequential", **settings):
         ("max_pending", "10", "max_pending must be a whole number from 1"),
         ("strict", "yes", "strict must be True or False"),
         ("insecure_cluster", 1, "insecure_cluster must be True or False, not 1"),
+        ("durability", "disk", "durability must be one of 'process', 'power', not 'disk'"),
+        ("max_payload", 0, "max_payload must be a whole number from 1"),
         ("max_wokers", 3, "no setting 'max_wokers'. Did you mean 'max_workers'"),
     ],
 )
@@ -120,6 +122,8 @@ def test_a_setting_that_means_nothing_is_refused_by_flow_and_execute(setting, va
         ({"crash_retries": -1}, "crash_retries must be a whole number from 0, not -1"),
         ({"crash_retries": None}, "crash_retries must be a whole number from 0, not None"),
         ({"crash_retries": True}, "crash_retries must be a whole number from 0, not True"),
+        ({"delivery": "once"}, "delivery must be one of 'at_least_once', 'at_most_once', not 'once'"),
+        ({"version": 1.5}, "version must be a text or a whole number, not 1.5"),
         ({"inline": "yes"}, "inline must be True or False, not 'yes'"),
         ({"execution_mode": "threads"}, "no mode 'threads'"),
         ({"execution_mode": "multiprocesing"}, "Did you mean 'multiprocessing'"),

@@ -50,7 +50,7 @@ class Pulled:
 class DurableSeat(Seat):
     """The place of a durable job in its engine."""
 
-    __slots__ = ("broken", "leaving", "log", "pulled")
+    __slots__ = ("broken", "leaving", "log", "pulled", "stepped")
 
     def __init__(self, course: Course, invoker: Invoker, context: Context, log: JobLog) -> None:
         super().__init__(course, invoker, context)
@@ -59,11 +59,13 @@ class DurableSeat(Seat):
         """By activation: what generators have given that is not kept yet."""
         self.broken: dict[int, Settled] = {}
         """By activation: how generators failed after that; it is told when they are asked again."""
+        self.stepped = True
+        """Whether something has happened to the job since it was last looked after."""
         self.leaving: BaseException | None = None
         """Why the job is to be let go."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Kept(Word):
     """A fact is durable, or why it never will be."""
 
@@ -73,7 +75,7 @@ class Kept(Word):
     """Set when it has happened to the machine."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Noted(Word):
     """It is durable that an attempt begins, or it never will be."""
 
@@ -85,7 +87,7 @@ class Noted(Word):
 class DurableRotation(Rotation):
     """Starts an attempt only when the store has what must be known of it."""
 
-    hear: Callable[[Seat, Word], None]
+    hear: Callable[[Seat, Word], Callable[[], None]]
     """Tells the engine, from any thread."""
 
     def begin(self, driver: Driver, seat: Seat, activation: Activation) -> None:
@@ -135,6 +137,7 @@ class DurableEngine(Engine):
         with self._turn:
             seat.course.machine.paused = True
             seat.leaving = error
+            seat.stepped = True
         self.look_again(seat)
 
     def returned(
@@ -194,6 +197,7 @@ class DurableEngine(Engine):
         machine, happened = seat.course.machine, self._awaited.pop(id(fact), None)
         passing = isinstance(fact, Rang) and not is_due(machine, fact.moment)
         if seat.told or passing or isinstance(fact, (Freed, Taken)):
+            seat.stepped = True
             super()._heed(seat, fact)
             if happened is not None:
                 happened.set()
@@ -202,13 +206,15 @@ class DurableEngine(Engine):
             seat.alarm = machine.timers.next_due
         seat.log.append(fact, lambda complete, error: self._hear(seat, Kept(complete, error, happened)))
 
-    def _hear(self, seat: Seat, word: Word) -> None:
+    def _hear(self, seat: Seat, word: Word) -> Callable[[], None]:
+        """Puts into the inbox what a store has kept; gives what is to be called when that is all for now."""
         self.inbox.append((seat, word, None))
-        self._attend()
+        return self._attend
 
     def _take_word(self, seat: DurableSeat, word: Word) -> None:
         """What was kept happens now, unless the job has been let go meanwhile."""
         assert isinstance(word, (Kept, Noted))
+        seat.stepped = True
         if word.error is not None:
             seat.leaving = word.error
         elif not seat.told and isinstance(word, Noted):
@@ -222,6 +228,9 @@ class DurableEngine(Engine):
 
     def _look_after(self, seat: Seat, finished: list[Seat]) -> None:
         assert isinstance(seat, DurableSeat)
+        if not (seat.stepped or seat.course.machine.timers):
+            return
+        seat.stepped = False
         lost = isinstance(seat.leaving, StoreError)
         if not seat.told and seat.leaving is not None and (lost or not seat.course.machine.running):
             seat.told = True

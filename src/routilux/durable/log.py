@@ -16,7 +16,7 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import Begun, Happening, Origin, Rang, Settled, StoredFact
 from routilux.machine.delivery import Activation
 from routilux.machine.forecast import decision_on, timed_out
-from routilux.stores.port import Entry, Store
+from routilux.stores.port import Entry, Store, Then
 
 ELSEWHERE = (ExecutionMode.MULTIPROCESSING, ExecutionMode.DISTRIBUTED)
 
@@ -71,12 +71,12 @@ class JobLog:
         self.flush()
         return complete
 
-    def append(self, fact: Happening, then: Callable[[Happening, StoreError | None], None]) -> None:
+    def append(self, fact: Happening, then: Callable[[Happening, StoreError | None], Callable[[], None]]) -> None:
         """Keeps a fact without waiting: `then` is given what is to happen, in another thread, once it is durable."""
         complete, entry = self._completed(fact)
         self._store.append(self._course.origin.job_id, [entry], lambda error: then(complete, error))
 
-    def append_begun(self, begun: Begun, then: Callable[[StoreError | None], None]) -> None:
+    def append_begun(self, begun: Begun, then: Then) -> None:
         """Keeps that an attempt begins, without waiting; it may once `then` is told that this is durable."""
         self._store.append(self._course.origin.job_id, [self._entry(begun)], then)
 
@@ -103,9 +103,9 @@ class JobLog:
         return fact._replace(decision=decision_on(self._course.machine, fact))
 
     def _entry(self, fact: StoredFact) -> Entry:
-        state = None
-        if isinstance(fact, Settled) and not isinstance(fact.error, PayloadError):
-            state = self._course.states.get(self._station(fact) or "")
+        state, states = None, self._course.states
+        if states and isinstance(fact, Settled) and not isinstance(fact.error, PayloadError):
+            state = states.get(self._station(fact) or "")
         return entry_of(fact, self._course.origin, self._records, state)
 
     def _station(self, fact: Settled) -> str | None:

@@ -20,7 +20,7 @@ def ring(
 ) -> None:
     """The moment came that `timers.next_due` named; `later` are the timeouts that are put off, by activation.
 
-    Where it is told which timeouts are `over`, by activation and attempt, it is these and no others.
+    `over` are timeouts, by activation and attempt, that are over whether or not there are timers for them.
     """
     for number, attempt in over or ():
         running = machine.running.get(number)
@@ -39,8 +39,7 @@ def ring(
         elif alarm is Alarm.TIMEOUT and later and subject[0] in later:
             machine.timers.set(later[subject[0]], alarm, subject)
         elif alarm is Alarm.TIMEOUT:
-            if over is None:
-                _time_out(machine, subject, moment)
+            _time_out(machine, subject, moment)
         else:
             seconds = seconds_of("timeout", machine.settings.timeout)
             machine.given_up += machine.running.values()

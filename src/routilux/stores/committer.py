@@ -27,7 +27,7 @@ _FIRST_PAUSE = 5_000_000
 _LONGEST_PAUSE = 500_000_000
 _MAY_PASS = (StoreFullError, StoreBusyError, StoreUnavailableError)
 
-Told: TypeAlias = Callable[[Any], None]
+Told: TypeAlias = Callable[[Any], Callable[[], None] | None]
 
 
 class _Waiting(NamedTuple):
@@ -193,9 +193,15 @@ class Committer:
 
     def _answer(self, batch: Sequence[_Waiting], answers: Sequence[Answer]) -> Exception | None:
         raised: Exception | None = None
+        afterwards: dict[Callable[[], None], None] = {}
         for waiting, answer in zip(batch, answers, strict=True):
             if waiting.told is not None:
-                _, error = guarded(waiting.told, answer)
+                after, error = guarded(waiting.told, answer)
                 raised = raised or error
+                if after is not None:
+                    afterwards[after] = None
+        for after in afterwards:
+            _, error = guarded(after)
+            raised = raised or error
         self._answered += sum(waiting.change is not None for waiting in batch)
         return raised

@@ -18,8 +18,11 @@ from typing import NamedTuple, Self, TypeAlias
 from routilux.errors import StoreError
 from routilux.facts import JobStatus
 
-Then: TypeAlias = Callable[[StoreError | None], None]
-"""Is told once that entries are durable, or why they never will be. It is quick, and raises nothing."""
+Then: TypeAlias = Callable[[StoreError | None], Callable[[], None] | None]
+"""Is told once that entries are durable, or why they never will be. It is quick, and raises nothing.
+
+What it gives, if anything, is called when all have been told that were written together; once for all who give it.
+"""
 
 FINISHED: Collection[str] = frozenset(status.value for status in JobStatus if status.terminal)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,7 +33,13 @@ HEADS_EVERY = 1_000_000_000
 _HEADS_REMEMBERED = 10_000
 _PAGE = 4_120
 _PENDING = "pending"
-_ADD = "INSERT INTO facts (job, seq, epoch, kind, at, body, chain) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_ROW = "(?, ?, ?, ?, ?, ?, ?)"
+_ADD = {
+    count: f"INSERT INTO facts (job, seq, epoch, kind, at, body, chain) VALUES {', '.join([_ROW] * count)}"
+    for count in (256, 64, 16, 4, 1)
+}
+"""By how many rows. At each statement SQLite lets go of the interpreter lock, and where other threads compute, it may
+be milliseconds until it has it back; so there are few statements."""
 _ADD_ONE = """
 INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT ?, ?, epoch, ?, ?, ?, ? FROM owner WHERE epoch = ?
 """
@@ -75,8 +82,11 @@ class _Transaction:
 
     def insert(self, connection: sqlite3.Connection) -> None:
         """Brings the entries that came since the last time into the file."""
-        connection.executemany(_ADD, self.facts[self.inserted :] if self.inserted else self.facts)
-        self.inserted = len(self.facts)
+        for count, statement in _ADD.items():
+            while self.inserted + count <= len(self.facts):
+                rows = self.facts[self.inserted : self.inserted + count]
+                connection.execute(statement, tuple(chain.from_iterable(rows)))
+                self.inserted += count
 
 
 class Ledger:
