@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks import calls, clusters, coroutines, metg, mixes, processes, stored, workers
+from benchmarks import calls, clusters, coroutines, metg, mixes, processes, stored, stored_postgres, workers
 from benchmarks.measure import Better, Figure, exit_code
 
 try:
@@ -45,6 +45,7 @@ ROWS: dict[str, Callable[[float, int], list[Figure]]] = {
     "stored-stream": stored.stored_stream,
     "stored-pending": stored.stored_pending,
     "stored-dbos": stored.stored_dbos,
+    "stored-postgres": stored_postgres.stored_on_a_server,
 }
 
 MODES = list(ROWS)[list(ROWS).index("pausing") :]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.leftovers import children, ours
+from tests.postgres import Server, running, why_not
 
 settings.register_profile(
     "short", max_examples=200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -31,3 +32,12 @@ def nothing_is_left() -> Iterator[None]:
     yield
     assert ours() == []
     assert children() == before
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """A PostgreSQL server, for the tests that only need one."""
+    if (reason := why_not()) is not None:
+        pytest.skip(reason)
+    with running() as server:
+        yield server

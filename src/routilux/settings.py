@@ -76,8 +76,11 @@ class Settings:
     """Whether the job keeps, in memory, a trace of every attempt, for `job.trace` and `job.explain()`."""
     placement: Mapping[str, ExecutionMode | str] = field(default_factory=dict)
     """By routine id: the mode it runs in, whatever the routine itself says."""
-    store: Any = None
-    """Where jobs are kept so that they survive their process: a path, or an open store; `None`: nowhere."""
+    store: Any = field(default=None, repr=False)
+    """Where jobs are kept so that they survive their process; `None`: nowhere.
+
+    A path, the address of a PostgreSQL database, which may hold a password and is not shown, or an open store.
+    """
     durability: str = POWER
     """What a stored job survives: "process", the death of its process; "power", the loss of power as well."""
     max_payload: int = 64 * 2**20

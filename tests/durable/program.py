@@ -3,7 +3,6 @@
 import os
 import sys
 import time
-from pathlib import Path
 
 from routilux import Context, Flow, Routine, collect, gather, routine
 
@@ -74,6 +73,6 @@ def expected(count):
 
 if __name__ == "__main__":
     store, effects, mode, count = sys.argv[1:]
-    with build(store=Path(store), durability="process", execution_mode=mode, max_workers=4) as flow:
+    with build(store=store, durability="process", execution_mode=mode, max_workers=4) as flow:
         job = flow.execute("numbers", {"count": int(count), "effects": effects}, key="once")
         print(job.status, job.result)

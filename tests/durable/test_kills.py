@@ -15,8 +15,7 @@ from routilux.durable.records import Records
 from routilux.durable.stored_error import known_exceptions
 from routilux.facts import Begun, Opened, Settled
 from routilux.payloads import Codec
-from routilux.stores.check import check
-from routilux.stores.sqlite.store import open_store
+from routilux.stores.opening import check, open_store
 from tests.durable.program import expected
 
 PROGRAM = Path(__file__).with_name("program.py")
@@ -72,8 +71,19 @@ def audit(path, effects, count, in_flight):
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("mode", MODES)
 def test_kills_at_random_change_no_result(mode, tmp_path):
+    hold_against_kills(mode, str(tmp_path / "jobs.db"), tmp_path)
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mode", ["sequential", "concurrent"])
+def test_kills_at_random_change_no_result_that_is_kept_on_a_server(mode, server, tmp_path):
+    hold_against_kills(mode, server.dsn(f"kills_{mode}"), tmp_path)
+
+
+def hold_against_kills(mode, store, folder):
+    """Runs the program until it is not killed any more."""
     chance, count = random.Random(f"kills {mode}"), 120
-    store, effects = tmp_path / "jobs.db", tmp_path / "effects"
+    effects = folder / "effects"
     kills, output = 0, None
     while output is None:
         output = run(store, effects, mode, count, chance.uniform(0.2, 0.8) if kills < 5 else 60)

@@ -39,8 +39,8 @@ from routilux.machine.replay import replay
 from routilux.modes import Mode
 from routilux.ports import Clock
 from routilux.settings import Settings
+from routilux.stores.opening import open_store
 from routilux.stores.port import FINISHED, Durability, NewJob, Store, StoredJob
-from routilux.stores.sqlite.store import open_store
 
 UNFINISHED = frozenset(one.value for one in JobStatus) - frozenset(FINISHED)
 

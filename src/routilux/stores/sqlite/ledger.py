@@ -20,9 +20,10 @@ from routilux.errors import FencedError, KeyTakenError, StoreError, StoreUnavail
 from routilux.stores.chain import first_link, next_link
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
 from routilux.stores.port import Durability, NewJob, StoredJob
+from routilux.stores.rows import JOB, JobRow, job_row
 from routilux.stores.sqlite.file import check_structure, open_for_writing, store_error
 from routilux.stores.sqlite.records import stored
-from routilux.stores.sqlite.rows import JOB, JobRow, find_job, job_row, last_fact
+from routilux.stores.sqlite.rows import find_job, last_fact
 from routilux.stores.sqlite.tail import Mark, Tail
 
 CHECKPOINT_BYTES = 4_000_000

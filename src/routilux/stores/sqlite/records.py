@@ -9,8 +9,9 @@ from pathlib import Path
 
 from routilux.stores.blobs import Blobs, names_in
 from routilux.stores.port import Records, StoredEntry, StoredJob
+from routilux.stores.rows import FACT, JOB, JobRow, Verifier, job_row
 from routilux.stores.sqlite.file import beside, open_for_reading, store_error
-from routilux.stores.sqlite.rows import FACT, JOB, JobRow, Verifier, find_job, job_row, last_fact, request_of
+from routilux.stores.sqlite.rows import find_job, last_fact, request_of
 
 _PAGE = 500
 

@@ -1,103 +1,10 @@
-"""Rows as they lie in the file, and whether they can be what was written there."""
+"""Rows of a job, as they are found in the file."""
 
 from __future__ import annotations
 
 import sqlite3
-import zlib
-from typing import Any, NamedTuple, TypeAlias
 
-from routilux.errors import StoreDamagedError
-from routilux.stores.chain import first_link, next_link
-from routilux.stores.port import Entry, StoredEntry
-
-JOB = "number, job_id, flow_id, key, status, created_at, entries, chain, crc"
-FACT = "seq, epoch, kind, at, body, chain"
-
-FactRow: TypeAlias = tuple[int, int, str, int, bytes, bytes]
-"""The columns of `FACT`."""
-
-_JOB_TYPES: tuple[type | tuple[type, ...], ...] = (int, str, str, (str, type(None)), str, int, int, bytes, int)
-_FACT_TYPES = (int, int, str, int, bytes, bytes)
-
-
-class JobRow(NamedTuple):
-    """The columns of `JOB`, the last of which is that of the others."""
-
-    number: int
-    job_id: str
-    flow_id: str
-    key: str | None
-    status: str
-    created_at: int
-    entries: int
-    chain: bytes
-
-    @property
-    def crc(self) -> int:
-        """What finds a flipped bit in it."""
-        return zlib.crc32(repr(tuple(self)).encode())
-
-    def damaged(self, seq: int, why: str) -> StoreDamagedError:
-        """The error that says from which entry on the job is not what was written."""
-        return StoreDamagedError(
-            f"Job {self.job_id} of flow {self.flow_id!r} is damaged from entry {seq} on: {why}. "
-            "`repair` copies what stands before it.",
-            self.job_id,
-            seq,
-        )
-
-
-def job_row(row: tuple[Any, ...]) -> JobRow:
-    """The job that a row describes; raises `StoreDamagedError` if it was not written like that."""
-    if all(isinstance(value, kind) for value, kind in zip(row, _JOB_TYPES, strict=True)):
-        job = JobRow(*row[:-1])
-        if job.crc == row[-1]:
-            return job
-    named = row[1] if isinstance(row[1], str) else None
-    raise StoreDamagedError(f"The row of job {named!r} is damaged. `repair` copies what is whole.", named, 0)
-
-
-class Verifier:
-    """Goes along the entries of a job, from its request or from an entry that is trusted."""
-
-    def __init__(self, job: JobRow) -> None:
-        self._job = job
-        self._seq = 0
-        self._chain = b""
-
-    def request(self, row: FactRow | None) -> bytes:
-        """The request, which is entry 0."""
-        job = self._job
-        if row is None or tuple(map(type, row)) != _FACT_TYPES or row[0] != 0:
-            raise job.damaged(0, "its request is missing")
-        chain = first_link(job.job_id, job.flow_id, job.key, job.created_at, row[4])
-        if chain != row[5] or row[3] != job.created_at:
-            raise job.damaged(0, "its request is another")
-        self._chain = chain
-        return row[4]
-
-    def trust(self, seq: int, chain: bytes) -> None:
-        """Goes on after an entry."""
-        self._seq, self._chain = seq, chain
-
-    def entry(self, row: FactRow) -> StoredEntry:
-        """The next entry."""
-        seq = self._seq + 1
-        if tuple(map(type, row)) != _FACT_TYPES:
-            raise self._job.damaged(seq, "its columns are of other types")
-        if row[0] != seq:
-            raise self._job.damaged(seq, "it is missing")
-        entry = Entry(row[2], row[3], row[4])
-        chain = next_link(self._chain, seq, row[1], entry)
-        if chain != row[5] or (seq == self._job.entries and chain != self._job.chain):
-            raise self._job.damaged(seq, "it is another")
-        self._seq, self._chain = seq, chain
-        return StoredEntry(seq, row[1], entry)
-
-    def end(self) -> None:
-        """There is no entry after the last."""
-        if self._seq < self._job.entries:
-            raise self._job.damaged(self._seq + 1, "it is missing")
+from routilux.stores.rows import FACT, JOB, FactRow, JobRow, Verifier, checked_last, job_row
 
 
 def find_job(connection: sqlite3.Connection, job_id: str) -> JobRow | None:
@@ -117,6 +24,4 @@ def last_fact(connection: sqlite3.Connection, job: JobRow) -> FactRow:
     row: FactRow | None = connection.execute(
         f"SELECT {FACT} FROM facts WHERE job = ? ORDER BY seq DESC LIMIT 1", (job.number,)
     ).fetchone()
-    if row is None or tuple(map(type, row)) != _FACT_TYPES or row[0] < job.entries:
-        raise job.damaged(0 if row is None or type(row[0]) is not int else row[0] + 1, "it is missing")
-    return row
+    return checked_last(job, row)

@@ -1,0 +1,71 @@
+"""Opens whatever a store is given as: the address of a database on a server, or the path of a file."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Literal, overload
+
+from routilux.clock import SystemClock
+from routilux.loading import loaded_extra
+from routilux.ports import Clock
+from routilux.stores import check as sqlite_check
+from routilux.stores.committed import STORE_GRACE
+from routilux.stores.findings import Findings
+from routilux.stores.port import Durability, Records, Store
+from routilux.stores.sqlite import store as sqlite
+
+SERVERS = ("postgresql://", "postgres://")
+"""How the address of a server begins."""
+
+
+@overload
+def open_store(
+    where: str | os.PathLike[str],
+    durability: Durability = ...,
+    *,
+    read_only: Literal[False] = ...,
+    store_grace: float = ...,
+    clock: Clock | None = ...,
+) -> Store: ...
+
+
+@overload
+def open_store(where: str | os.PathLike[str], *, read_only: Literal[True]) -> Records: ...
+
+
+def open_store(
+    where: str | os.PathLike[str],
+    durability: Durability = Durability.POWER,
+    *,
+    read_only: bool = False,
+    store_grace: float = STORE_GRACE,
+    clock: Clock | None = None,
+) -> Records:
+    """Opens a store, which is made if need be; for reading only, it never writes and may always be opened.
+
+    Raises `StoreInUseError` if somebody writes to it, and other kinds of `StoreError` if it cannot be used.
+    """
+    if not _on_server(where):
+        if read_only:
+            return sqlite.open_store(where, read_only=True)
+        return sqlite.open_store(where, durability, store_grace=store_grace, clock=clock)
+    opened: Records = _of_postgres("store", "open_store")(
+        where, durability, read_only=read_only, store_grace=store_grace, clock=clock or SystemClock()
+    )
+    return opened
+
+
+def check(where: str | os.PathLike[str]) -> Findings:
+    """Reads all of a store; raises `StoreError` if it is none of this version, or cannot be read at all."""
+    if not _on_server(where):
+        return sqlite_check.check(where)
+    findings: Findings = _of_postgres("check", "check")(where)
+    return findings
+
+
+def _on_server(where: str | os.PathLike[str]) -> bool:
+    return isinstance(where, str) and where.startswith(SERVERS)
+
+
+def _of_postgres(module: str, name: str) -> Any:
+    return loaded_extra(f"routilux.stores.postgres.{module}", name, "postgres", "A store on a PostgreSQL server")

@@ -1,0 +1,1 @@
+"""A store in one schema of a PostgreSQL database."""

@@ -1,0 +1,77 @@
+"""Reading a store of PostgreSQL, while it is written to or not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from functools import partial
+
+from routilux.errors import StoreError
+from routilux.stores.port import Records, StoredEntry, StoredJob
+from routilux.stores.postgres.address import Address
+from routilux.stores.postgres.rows import find_jobs
+from routilux.stores.postgres.session import Sessions, session_for_reading
+from routilux.stores.postgres.tables import check_version
+from routilux.stores.postgres.values import loaded
+from routilux.stores.rows import FACT, Verifier
+
+_PAGE = 500
+_ENTRIES = f"SELECT {FACT} FROM facts WHERE job = %s AND seq {{}} %s ORDER BY seq LIMIT {_PAGE}"
+
+
+class PostgresRecords(Records):
+    """What is in a schema, verified as it is read."""
+
+    def __init__(self, address: Address) -> None:
+        """Raises `StoreError` if there is no store of this version."""
+        self._sessions = Sessions(address, partial(session_for_reading, address))
+        try:
+            with self._sessions.one() as session:
+                check_version(session, address)
+        except StoreError:
+            self._sessions.close()
+            raise
+
+    def job(self, job_id: str) -> StoredJob | None:
+        with self._sessions.one() as session:
+            found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id})
+        return found[0].stored if found else None
+
+    def jobs(self, flow_id: str | None = None, statuses: Collection[str] = ()) -> Iterator[StoredJob]:
+        wanted = "jobs.number < %(before)s"
+        if flow_id is not None:
+            wanted += " AND jobs.flow_id = %(flow)s"
+        if statuses:
+            wanted += " AND jobs.status = ANY(%(statuses)s::text[])"
+        values = {"before": 2**63 - 1, "flow": flow_id, "statuses": list(statuses)}
+        with self._sessions.one() as session:
+            while found := find_jobs(session, f"{wanted} ORDER BY jobs.number DESC LIMIT {_PAGE}", values):
+                for one in found:
+                    yield one.stored
+                values["before"] = found[-1].job.number
+
+    def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
+        with self._sessions.one() as session:
+            found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id})
+            if not found:
+                return
+            job = found[0].job
+            verifier = Verifier(job)
+            before = session.execute(_ENTRIES.format("="), (job.number, after)).fetchone()
+            if before is None and after > job.entries:
+                return
+            if after == 0 or before is None:
+                verifier.request(before)
+            else:
+                verifier.trust(after, before[5])
+            while rows := session.execute(_ENTRIES.format(">"), (job.number, after), binary=True).fetchall():
+                for row in rows:
+                    entry = verifier.entry(row)
+                    after = entry.seq
+                    yield entry
+            verifier.end()
+
+    def load(self, name: str) -> bytes:
+        return loaded(self._sessions, name)
+
+    def close(self) -> None:
+        self._sessions.close()
