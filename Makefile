@@ -25,13 +25,17 @@ listed = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check test-source test-wheel wheel format bench bench-insight clean
+.PHONY: help demo demo-crash test check test-source test-wheel wheel format bench bench-insight clean
 
 help:
-	@echo 'make demo | test | check | format | bench | bench-insight | clean   [PYTHON=python3.13]'
+	@echo 'make demo | demo-crash | test | check | format | bench | bench-insight | clean   [PYTHON=python3.13]'
 
 demo: $(VENV)/.cli
 	$(BIN)/routilux demo
+
+# The demo's job is stored, killed five times at random moments, and goes on each time.
+demo-crash: $(VENV)/.cli
+	$(BIN)/routilux demo --crash --limit 1200
 
 test: check test-source test-wheel
 
@@ -78,7 +82,7 @@ $(VENV)/.python-$(VERSION):
 	touch $@
 
 $(VENV)/.cli: $(VENV)/.python-$(VERSION) pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,dask]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,dask,store]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.python-$(VERSION) pyproject.toml

@@ -13,10 +13,12 @@ from cyclopts.types import ExistingDirectory, PositiveInt
 from routilux.cli.advising import EXAMPLES_OF_ADVICE, analyze, compare, simulate, tune
 from routilux.cli.loadtest import EXAMPLES as EXAMPLES_OF_LOADTEST
 from routilux.cli.loadtest import loadtest
+from routilux.cli.options import Switch
 from routilux.cli.report import EXAMPLES_OF_REPORT, report
 from routilux.cli.running import EXAMPLES_OF_RUN, run_flow
 from routilux.cli.target import flow_at
 from routilux.demo.comparison import all_equal
+from routilux.demo.crashes import run_crash_demo
 from routilux.demo.show import run_demo
 from routilux.errors import RoutiluxError, TrialError
 from routilux.execution_mode import ExecutionMode
@@ -25,7 +27,8 @@ EXAMPLES_OF_DEMO = """\
 Examples:
   routilux demo                                The standard library, every mode
   routilux demo --mode concurrent --limit 200  A part of it, on threads
-  routilux demo src                            Another directory"""
+  routilux demo src                            Another directory
+  routilux demo --crash                        Stored, and its process is killed five times"""
 
 EXAMPLES_OF_GRAPH = """\
 Examples:
@@ -69,10 +72,11 @@ def demo(
     mode: Annotated[tuple[ExecutionMode, ...], Parameter(negative=(), show_default=False)] = (),
     limit: PositiveInt | None = None,
     workers: PositiveInt | None = None,
+    crash: Switch = False,
 ) -> int:
     """Examine a tree of Python source with a flow, in each mode, and compare.
 
-    Exits with 1 if the modes found different things.
+    Exits with 1 if the modes found different things, or kills changed what was found.
 
     Parameters
     ----------
@@ -84,7 +88,13 @@ def demo(
         Examine no more than so many files.
     workers
         How many handlers run at once in the modes that have workers.
+    crash
+        Store each step, kill the process at random moments, go on, and compare with a run that nothing disturbs; in
+        one mode, on threads if none is given.
     """
+    if crash:
+        chosen = mode[0] if mode else ExecutionMode.CONCURRENT
+        return 0 if run_crash_demo(directory, mode=chosen, limit=limit, max_workers=workers) else 1
     return 0 if all_equal(run_demo(directory, modes=mode, limit=limit, max_workers=workers)) else 1
 
 
