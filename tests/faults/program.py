@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routilux import Context, Flow, Routine, Skip, collect, gather, routine
+from tests.faults.mistakes import MISTAKES
 from tests.leftovers import children, ours
 
 WORKERS = 3
@@ -40,7 +41,7 @@ class Case:
 
     folder: Path
     mode: str
-    count: int = 30
+    count: int = 90
     durability: str = "process"
     steering: str = ""
     """What the program does to its job while it runs: "cancel", or "pause" again and again."""
@@ -146,7 +147,7 @@ def run(case: Case) -> None:
     with flow_of(case) as flow:
         job = flow.start("numbers", case.params, key=KEY)
         case.acknowledge("submitted", status=job.status)
-        if case.steering and not case.acknowledged.with_suffix(".steered").exists():
+        if case.steering and '"cancelled"' not in case.acknowledged.read_text():
             steer(case, job)
         elif str(job.status) == "paused":
             job.resume()
@@ -176,7 +177,7 @@ def steer(case: Case, job) -> None:
         case.acknowledge("resumed", status=job.status)
 
 
-def leftovers(patience: float = 10) -> tuple[list[str], int]:
+def leftovers(patience: float = 3) -> tuple[list[str], int]:
     """The threads and the number of processes of ours that are left once they had time to end."""
     until = time.monotonic() + patience
     while (ours() or children()) and time.monotonic() < until:
@@ -190,6 +191,8 @@ def in_process_of_its_own(case: Case, then=run) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with (case.folder / "stacks").open("a") as stacks:
         faulthandler.enable(stacks)
+        if case.planted:
+            MISTAKES[case.planted][0]()
         then(case)
 
 

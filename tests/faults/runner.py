@@ -13,6 +13,9 @@ from tests.faults.program import Case, in_process_of_its_own, run
 DEADLINE = 60.0
 """Seconds after which a process that is left in peace counts as hung (A10)."""
 
+LATEST = {"sequential": 0.2, "concurrent": 0.12, "asyncio": 0.12, "multiprocessing": 0.7}
+"""Seconds in which a job of `program` is about over, by mode: kills come before."""
+
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["pytest", "tests.faults.program", "tests.faults.mistakes"])
 
@@ -52,10 +55,10 @@ def killed_after(case: Case, seconds: float, *, group: bool = True, then: Callab
     return over
 
 
-def left_in_peace(case: Case, then: Callable[[Case], None] = run) -> None:
+def left_in_peace(case: Case, then: Callable[[Case], None] = run, within: float = DEADLINE) -> None:
     """Runs a case to its end; a process that hangs says where."""
     process = started(case, then)
-    if not ended(process):
+    if not ended(process, within):
         kill(process, group=False, number=signal.SIGABRT)
         process.join(5)
         kill(process)

@@ -8,7 +8,7 @@ import pytest
 from routilux.facts import Begun, Opened
 from tests.faults.auditor import audited, facts_of, lines_of
 from tests.faults.program import Case
-from tests.faults.runner import killed_after, left_in_peace
+from tests.faults.runner import LATEST, killed_after, left_in_peace
 from tests.faults.trials import Trials
 
 CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 25}
@@ -19,13 +19,15 @@ pytestmark = pytest.mark.timeout(3600 * 8)
 
 @pytest.mark.parametrize("mode", CI)
 def test_kills_at_random_change_no_result(mode: str, trials: Trials) -> None:
+    hits = []
+
     def trial(chance: Random, folder: Path) -> None:
         case = Case(folder, mode, durability=chance.choice(["process", "power"]))
-        longest = 0.8 if mode == "multiprocessing" else 0.25
         kills, over = 0, False
         while not over and kills < 5:
-            over = killed_after(case, chance.uniform(0.01, longest), group=chance.random() < 0.7)
+            over = killed_after(case, chance.uniform(0.01, LATEST[mode]), group=chance.random() < 0.7)
             kills += not over
+        hits.append(kills)
         left_in_peace(case)
         assert audited(case, kills).status == "completed"
         # What could have been the cause of a crash is noted before it runs again, as is what may run but once.
@@ -37,6 +39,7 @@ def test_kills_at_random_change_no_result(mode: str, trials: Trials) -> None:
         assert all(one.activation_id <= max(fired) for one in facts if isinstance(one, Begun) if one.activation_id in work)
 
     trials("F3 kill in handler", mode, trial, ci=CI[mode], nightly=NIGHTLY[mode])
+    trials.counted("F3 kills that hit", mode, sum(hits))
 
 
 def test_a_job_that_was_over_is_not_run_again(tmp_path: Path) -> None:
