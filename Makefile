@@ -25,13 +25,17 @@ listed = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check test-source test-wheel wheel format bench bench-insight clean
+.PHONY: help demo demo-crash test check test-faults test-faults-nightly test-source test-wheel wheel format bench bench-insight clean
 
 help:
-	@echo 'make demo | test | check | format | bench | bench-insight | clean   [PYTHON=python3.13]'
+	@echo 'make demo | demo-crash | test | test-faults | test-faults-nightly | check | format | bench | bench-insight | clean   [PYTHON=python3.13]'
 
 demo: $(VENV)/.cli
 	$(BIN)/routilux demo
+
+# The demo's job is stored, killed five times at random moments, and goes on each time.
+demo-crash: $(VENV)/.cli
+	$(BIN)/routilux demo --crash --limit 1200
 
 test: check test-source test-wheel
 
@@ -40,6 +44,13 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Trials of faults, as many as a change gets; a table says how many of what. Nightly takes hours.
+test-faults: $(VENV)/.dev
+	ROUTILUX_FAULTS=ci $(BIN)/pytest -n 3 --dist load tests/faults
+
+test-faults-nightly: $(VENV)/.dev
+	ROUTILUX_FAULTS=nightly ROUTILUX_STRESS=full $(BIN)/pytest -n 3 --dist load tests/faults
 
 test-source: $(VENV)/.dev
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report= --doctest-modules --pyargs tests $(DOCS) routilux
@@ -78,7 +89,7 @@ $(VENV)/.python-$(VERSION):
 	touch $@
 
 $(VENV)/.cli: $(VENV)/.python-$(VERSION) pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,dask]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[cli,dask,store]'
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.python-$(VERSION) pyproject.toml

@@ -15,11 +15,13 @@ from routilux.cli.exit_codes import code_of
 from routilux.cli.jobs import jobs_app
 from routilux.cli.loadtest import EXAMPLES as EXAMPLES_OF_LOADTEST
 from routilux.cli.loadtest import loadtest
+from routilux.cli.options import Switch
 from routilux.cli.report import EXAMPLES_OF_REPORT, report
 from routilux.cli.running import EXAMPLES_OF_RUN, run_flow
 from routilux.cli.store import store_app
 from routilux.cli.target import flow_at
 from routilux.demo.comparison import all_equal
+from routilux.demo.crashes import run_crash_demo
 from routilux.demo.show import run_demo
 from routilux.errors import RoutiluxError
 from routilux.escaping import escaped_lines
@@ -29,7 +31,8 @@ EXAMPLES_OF_DEMO = """\
 Examples:
   routilux demo                                The standard library, every mode
   routilux demo --mode concurrent --limit 200  A part of it, on threads
-  routilux demo src                            Another directory"""
+  routilux demo src                            Another directory
+  routilux demo --crash                        Stored, and its process is killed five times"""
 
 EXAMPLES_OF_GRAPH = """\
 Examples:
@@ -75,10 +78,11 @@ def demo(
     mode: Annotated[tuple[ExecutionMode, ...], Parameter(negative=(), show_default=False)] = (),
     limit: PositiveInt | None = None,
     workers: PositiveInt | None = None,
+    crash: Switch = False,
 ) -> int:
     """Examine a tree of Python source with a flow, in each mode, and compare.
 
-    Exits with 1 if the modes found different things.
+    Exits with 1 if the modes found different things, or kills changed what was found.
 
     Parameters
     ----------
@@ -90,7 +94,13 @@ def demo(
         Examine no more than so many files.
     workers
         How many handlers run at once in the modes that have workers.
+    crash
+        Store each step, kill the process at random moments, go on, and compare with a run that nothing disturbs; in
+        one mode, on threads if none is given.
     """
+    if crash:
+        chosen = mode[0] if mode else ExecutionMode.CONCURRENT
+        return 0 if run_crash_demo(directory, mode=chosen, limit=limit, max_workers=workers) else 1
     return 0 if all_equal(run_demo(directory, modes=mode, limit=limit, max_workers=workers)) else 1
 
 

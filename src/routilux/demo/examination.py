@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Unpack
+from typing import Any, TypeAlias, Unpack
 
 from routilux.api import Flow
 from routilux.demo import source
@@ -13,7 +14,7 @@ from routilux.demo.measures import Broken, Module, Structure, Wording, joined, s
 from routilux.facts import Failure
 from routilux.firing import collect, keyed
 from routilux.guard import text_of
-from routilux.routine import routine
+from routilux.routine import FunctionRoutine, routine
 from routilux.settings import SettingArguments
 from routilux.strategies import Continue
 
@@ -100,20 +101,38 @@ def broken(files: list[Broken]) -> tuple[Broken, ...]:
     return tuple(sorted(files, key=lambda file: file.name))
 
 
-def build_flow(**settings: Unpack[SettingArguments]) -> Flow:
+Told: TypeAlias = Callable[[str, str], None]
+"""Is told before a handler examines a file: the name of its routine, and that of the file."""
+
+
+def build_flow(told: Told | None = None, **settings: Unpack[SettingArguments]) -> Flow:
     """The flow, with settings as `Flow` takes them; enter at `walk` with a `directory` and perhaps a `limit`.
 
     What leaves it: the name of each file from `examined`, and at the end one tuple each from `rank` and `broken`.
     """
     flow = Flow("examination", **settings)
-    flow.chain(walk, read, parse)
-    for measure in (structure, wording):
-        flow.connect(parse, measure)
-        flow.connect(measure, "output", join, measure.name)
-    for faulty in (read, parse):
+    for one in (read, parse, structure, wording):
+        flow.add_routine(one if told is None else _telling(one, told))
+    flow.chain(walk, "read", "parse")
+    for measure in ("structure", "wording"):
+        flow.connect("parse", measure)
+        flow.connect(measure, "output", join, measure)
+    for faulty in ("read", "parse"):
         flow.connect(faulty, "error", failed, "failure")
     flow.connect(join, rank)
     flow.connect(failed, broken)
     for done in (join, failed):
         flow.connect(done, examined)
     return flow
+
+
+def _telling(one: FunctionRoutine[[Any], Any], told: Told) -> FunctionRoutine[[Any], Any]:
+    """The same routine, which tells what it is about to do."""
+
+    @wraps(one.__wrapped__)
+    def handler(*given: Any, **named: Any) -> Any:
+        (file,) = (*given, *named.values())
+        told(one.name, file.name)
+        return one.__wrapped__(*given, **named)
+
+    return routine(error_strategy=one.options.strategy)(handler)

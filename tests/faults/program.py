@@ -1,0 +1,211 @@
+"""What is killed: a flow of everything that a crash may harm, and ways to run its job in a process of its own."""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from routilux import Context, Flow, Routine, Skip, collect, gather, routine
+from tests.faults.mistakes import MISTAKES
+from tests.leftovers import children, ours
+
+WORKERS = 3
+RETRIES = 2
+CRASH_RETRIES = 3
+DELAY = 0.004
+KEY = "once"
+
+
+def append(path: str | Path, text: str) -> None:
+    """One line, whole, whatever happens next."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(handle, f"{text}\n".encode())
+    os.close(handle)
+
+
+def note(effects: str, ctx: Context, number: int) -> None:
+    """What a handler does to the world: which attempt of what began, and when."""
+    append(effects, json.dumps([ctx.routine_id, number, ctx.activation_id, ctx.attempt, time.monotonic_ns()]))
+
+
+@dataclass(frozen=True)
+class Case:
+    """One job in a folder, and how it is run."""
+
+    folder: Path
+    mode: str
+    count: int = 90
+    durability: str = "process"
+    steering: str = ""
+    """What the program does to its job while it runs: "cancel", or "pause" again and again."""
+    seed: str = ""
+    planted: str = ""
+    """The mistake that is planted in the engine."""
+
+    @property
+    def store(self) -> Path:
+        return self.folder / "jobs.db"
+
+    @property
+    def effects(self) -> Path:
+        return self.folder / "effects"
+
+    @property
+    def acknowledged(self) -> Path:
+        return self.folder / "acknowledged"
+
+    @property
+    def params(self) -> dict[str, object]:
+        return {"count": self.count, "effects": str(self.effects)}
+
+    @property
+    def expected(self) -> list[int]:
+        """What the job gives."""
+        return [self.count, 2 * sum(range(self.count))]
+
+    def acknowledge(self, what: str, **more: object) -> None:
+        append(self.acknowledged, json.dumps({"what": what, "at": time.monotonic_ns(), "pid": os.getpid(), **more}))
+
+
+@routine
+def numbers(count: int, effects: str):
+    """Each number with the file for effects; a generator, which after a crash passes over what it has given."""
+    for number in range(count):
+        yield {"number": number, "effects": effects}
+
+
+@routine(retries=RETRIES, retry_delay=DELAY, crash_retries=CRASH_RETRIES)
+def work(item: dict, ctx: Context):
+    note(item["effects"], ctx, item["number"])
+    time.sleep(0.001)
+    if item["number"] % 7 == 3 and ctx.attempt == 1:
+        raise ConnectionError("try again")
+    return item["number"]
+
+
+@routine(delivery="at_most_once", error_strategy=Skip())
+def once(item: dict, ctx: Context):
+    """Every fifth is worth doing; what is interrupted is skipped."""
+    if item["number"] % 5 == 0:
+        note(item["effects"], ctx, item["number"])
+    return item["number"]
+
+
+@routine
+def spread(number: int):
+    yield from (number, number)
+
+
+@routine(fires=gather(of="spread"))
+def pair(numbers: list[int]) -> int:
+    return sum(numbers)
+
+
+class Running(Routine):
+    """Adds up what it is given; its sum is its state."""
+
+    def __init__(self):
+        super().__init__()
+        self.define_slot("number", handler=self.add)
+        self.define_event("output")
+
+    def add(self, number: int):
+        self.state["sum"] = self.state.get("sum", 0) + number
+        self.emit("output", self.state["sum"])
+
+
+@routine(fires=collect())
+def last(sums: list[int]) -> list[int]:
+    return [len(sums), max(sums)]
+
+
+def build(**settings) -> Flow:
+    """The flow: a source, retries, a fan-out that is gathered, state, a collection, and a branch that runs once."""
+    flow = Flow("numbers", **settings)
+    for one in (numbers, work, once, spread, pair, last):
+        flow.add_routine(one)
+    flow.add_routine(Running(), "running")
+    flow.chain("numbers", "work", "spread", "pair", "running", "last")
+    flow.connect("numbers", "once")
+    return flow
+
+
+def flow_of(case: Case) -> Flow:
+    """The flow, with the store of a case."""
+    return build(store=case.store, durability=case.durability, execution_mode=case.mode, max_workers=WORKERS)
+
+
+def run(case: Case) -> None:
+    """Runs the job of a case, or goes on with it, and says what was acknowledged."""
+    with flow_of(case) as flow:
+        job = flow.start("numbers", case.params, key=KEY)
+        case.acknowledge("submitted", status=job.status)
+        if case.steering and '"cancelled"' not in case.acknowledged.read_text():
+            steer(case, job)
+        elif str(job.status) == "paused":
+            job.resume()
+            case.acknowledge("resumed", status=job.status)
+        job.wait()
+        case.acknowledge("over", status=job.status, result=job.results.get("last"))
+    left = leftovers()
+    case.acknowledge("left", threads=left[0], children=left[1])
+
+
+def steer(case: Case, job) -> None:
+    """Does to a job what people do, at moments that the seed gives."""
+    chance = random.Random(case.seed)
+    if case.steering == "cancel":
+        time.sleep(chance.uniform(0, 0.15))
+        job.cancel("the trial says so")
+        case.acknowledge("cancelled", status=job.status)
+        time.sleep(0.05)
+        return
+    for _ in range(chance.randrange(1, 12)):
+        time.sleep(chance.uniform(0, 0.02))
+        job.pause()
+        case.acknowledge("paused", status=job.status)
+        time.sleep(chance.uniform(0, 0.02))
+        case.acknowledge("resuming", status=job.status)
+        job.resume()
+        case.acknowledge("resumed", status=job.status)
+
+
+def leftovers(patience: float = 3) -> tuple[list[str], int]:
+    """The threads and the number of processes of ours that are left once they had time to end."""
+    until = time.monotonic() + patience
+    while (ours() or children()) and time.monotonic() < until:
+        time.sleep(0.005)
+    return ours(), len(children())
+
+
+def in_process_of_its_own(case: Case, then=run) -> None:
+    """What a process of `Runner` does: it leads a group, so that whatever it starts can be killed with it."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with (case.folder / "stacks").open("a") as stacks:
+        faulthandler.enable(stacks)
+        if case.planted:
+            MISTAKES[case.planted][0]()
+        then(case)
+
+
+if __name__ == "__main__":
+    folder, mode, how = sys.argv[1:]
+    case = Case(Path(folder), mode)
+    flow = flow_of(case)
+    job = flow.start("numbers", case.params, key=KEY)
+    case.acknowledge("submitted", status=job.status)
+    if how == "exit":
+        os._exit(0)
+    if how == "raise":
+        raise RuntimeError("the program fails while its job runs")
+    if how == "return in a block":
+        with flow:
+            flow.start("numbers", case.params, key="another")

@@ -1,0 +1,53 @@
+"""F3: a job whose process is killed again and again gives what it would have given, and does little twice."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from routilux.facts import Begun, Opened
+from tests.faults.auditor import audited, facts_of, lines_of
+from tests.faults.program import Case
+from tests.faults.runner import LATEST, killed_after, left_in_peace
+from tests.faults.trials import Trials
+
+CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 15}
+NIGHTLY = {"sequential": 2000, "concurrent": 5000, "asyncio": 2000, "multiprocessing": 2000}
+
+pytestmark = pytest.mark.timeout(3600 * 8)
+
+
+@pytest.mark.parametrize("mode", CI)
+def test_kills_at_random_change_no_result(mode: str, trials: Trials) -> None:
+    hits = []
+
+    def trial(chance: Random, folder: Path) -> None:
+        case = Case(folder, mode, durability=chance.choice(["process", "power"]))
+        kills, over = 0, False
+        while not over and kills < 5:
+            over = killed_after(case, chance.uniform(0.01, LATEST[mode]), group=chance.random() < 0.7)
+            kills += not over
+        hits.append(kills)
+        left_in_peace(case)
+        assert audited(case, kills).status == "completed"
+        # What could have been the cause of a crash is noted before it runs again, as is what may run but once.
+        facts = facts_of(case.store)[1]
+        fired = [one.fired for one in facts if isinstance(one, Opened)]
+        once = {line[2] for line in lines_of(case.effects) if line[0] == "once"}
+        work = {line[2] for line in lines_of(case.effects) if line[0] == "work"}
+        assert not once & work
+        assert all(
+            one.activation_id <= max(fired) for one in facts if isinstance(one, Begun) if one.activation_id in work
+        )
+
+    trials("F3 kill in handler", mode, trial, ci=CI[mode], nightly=NIGHTLY[mode])
+    trials.counted("F3 kills that hit", mode, sum(hits))
+
+
+def test_a_job_that_was_over_is_not_run_again(tmp_path: Path) -> None:
+    case = Case(tmp_path, "concurrent")
+    left_in_peace(case)
+    written = case.effects.read_text()
+    left_in_peace(case)
+    assert audited(case).status == "completed"
+    assert case.effects.read_text() == written

@@ -1,0 +1,40 @@
+"""A suite that finds nothing must be able to find something: mistakes that are planted are found."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.faults.auditor import Audit
+from tests.faults.mistakes import MISTAKES
+from tests.faults.program import Case
+from tests.faults.runner import LATEST, killed_after, left_in_peace
+
+TRIALS = 40
+
+
+def findings(case: Case, chance: Random) -> list[str]:
+    """What the auditor says of a job that was killed twice and then left in peace; a failure is a finding, too."""
+    kills = 0
+    try:
+        for _ in range(2):
+            kills += not killed_after(case, chance.uniform(0.03, LATEST[case.mode]))
+        left_in_peace(case, within=5)
+    except AssertionError as error:
+        return [str(error)]
+    return Audit(case, kills).findings()
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_planted_mistake_is_found(name: str, tmp_path: Path) -> None:
+    _, mode, steering = MISTAKES[name]
+    for seed in range(TRIALS):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        case = Case(folder, mode, steering=steering, seed=f"{name} {seed}", planted=name)
+        found = findings(case, Random(f"{name} {seed}"))
+        if found:
+            print(f"trial {seed}: {found[0][:200]}")
+            return
+    raise AssertionError(f"Nobody noticed in {TRIALS} trials.")

@@ -1,0 +1,42 @@
+"""F16 and F17: what people did to a job, and were told of, holds after kills at any moment."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tests.faults.auditor import audited
+from tests.faults.program import Case
+from tests.faults.runner import LATEST, killed_after, left_in_peace
+from tests.faults.trials import Trials
+
+MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
+
+pytestmark = pytest.mark.timeout(3600 * 4)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("fault", "steering"), [("F16 cancel and kill", "cancel"), ("F17 pauses and kill", "pause")])
+def test_what_was_acknowledged_holds_after_kills(fault: str, steering: str, mode: str, trials: Trials) -> None:
+    slow = mode == "multiprocessing"
+    latest = 1.0 if slow else 2 * LATEST[mode]
+
+    def trial(chance: Random, folder: Path) -> None:
+        case = Case(folder, mode, steering=steering, seed=str(chance.random()))
+        kills = 0
+        for _ in range(chance.randrange(1, 4)):
+            kills += not killed_after(case, chance.uniform(0.02, latest), group=chance.random() < 0.7)
+        left_in_peace(case)
+        assert audited(case, kills).status in ("completed", "cancelled")
+
+    trials(fault, mode, trial, ci=5 if slow else 20, nightly=500 if slow else 1000)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_job_that_is_steered_and_left_in_peace_loses_nothing(mode: str, trials: Trials) -> None:
+    def trial(chance: Random, folder: Path) -> None:
+        case = Case(folder, mode, steering=chance.choice(["cancel", "pause"]), seed=str(chance.random()))
+        left_in_peace(case)
+        audited(case)
+
+    trials("F17 pauses, no kill", mode, trial, ci=5, nightly=100)
