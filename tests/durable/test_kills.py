@@ -23,7 +23,6 @@ IN_FLIGHT = {"sequential": 1, "concurrent": 4, "asyncio": 4, "multiprocessing": 
 """How many may run, or have run without anybody knowing: between processes they travel in batches."""
 
 
-
 def run(store, effects, mode, count, kill_after):
     """The program's output; `None` if it was killed first, after so many seconds."""
     arguments = [sys.executable, "-X", "faulthandler", str(PROGRAM), str(store), str(effects), mode, str(count)]

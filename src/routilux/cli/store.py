@@ -15,9 +15,10 @@ from routilux.cli.exit_codes import ExitCode
 from routilux.cli.options import Json
 from routilux.cli.shown import show
 from routilux.stores import check as checking
-from routilux.stores.check import Damage, Findings, Repair
+from routilux.stores.check import Repair
 from routilux.stores.doctor import Diagnosis
 from routilux.stores.doctor import doctor as diagnose
+from routilux.stores.findings import Damage, Findings
 
 EXAMPLES = """\
 Examples:
