@@ -96,7 +96,8 @@ def running() -> Iterator[Server]:
     try:
         yield server
     finally:
-        server.stop("immediate")
+        if (folder / "data" / "postmaster.pid").exists():
+            server.stop("immediate")
         shutil.rmtree(folder)
 
 

@@ -66,10 +66,10 @@ def test_a_job_whose_server_is_gone_is_let_go_and_recovered_when_it_is_there_aga
 
         dsn = server.dsn("gone")
         arguments = {"execution_mode": mode, "max_workers": 3}
-        with open_store(dsn, store_grace=0.3) as store, build(work, store=store, **arguments) as flow:
-            job = flow.start("numbers", {"count": 100})
-            with pytest.raises(StoreUnavailableError):
-                job.wait()
+        with open_store(dsn, store_grace=0.3) as store:
+            flow = build(work, store=store, **arguments)
+            with flow, pytest.raises(StoreUnavailableError):
+                flow.execute("numbers", {"count": 100}).raise_for_status()
         server.start()
         with build(work, store=dsn, **arguments) as flow:
             (job,) = flow.recover()
