@@ -12,6 +12,9 @@ SOURCES := $(shell find src -name '*.py' -o -name py.typed)
 WHEEL_RUN := build/wheel-run
 BESIDE_THE_TESTS := tests conftest.py pyproject.toml $(wildcard README.md CHANGELOG.md docs examples benchmarks)
 
+# What takes minutes and is about how the engine behaves, not about what was packed: once, from the source.
+ONCE := tests/benchmarks tests/faults tests/properties tests/stress
+
 # Many tests wait for processes to start, so two cores are busy with three at a time. A file stays in one process.
 SIDE_BY_SIDE := -n 3 --dist loadfile
 
@@ -61,7 +64,8 @@ test-wheel: $(WHEEL_VENV)/.wheel
 	rm -rf $(WHEEL_RUN)
 	mkdir -p $(WHEEL_RUN)
 	cp -R $(BESIDE_THE_TESTS) $(WHEEL_RUN)
-	cd $(WHEEL_RUN) && $(CURDIR)/$(WHEEL_VENV)/bin/pytest $(SIDE_BY_SIDE) --doctest-modules --pyargs tests $(DOCS) routilux
+	cd $(WHEEL_RUN) && HYPOTHESIS_PROFILE=quick $(CURDIR)/$(WHEEL_VENV)/bin/pytest $(SIDE_BY_SIDE) \
+	    $(ONCE:%=--ignore=%) --doctest-modules --pyargs tests $(DOCS) routilux
 
 wheel: build/.wheel
 

@@ -16,6 +16,7 @@ from tests.postgres import Server, running, why_not
 settings.register_profile(
     "short", max_examples=200, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("quick", settings.get_profile("short"), max_examples=10)
 settings.register_profile("deep", settings.get_profile("short"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
