@@ -1,0 +1,320 @@
+"""F1, F2, F5, F10, F11: what handlers do to an engine that stores their jobs."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from routilux import Context, Continue, Flow, Retry, Skip, Stop, routine
+from routilux.errors import PayloadError
+from routilux.facts import FailureKind, Settled
+from routilux.stores.check import check
+from tests.faults.auditor import facts_of
+from tests.faults.trials import Trials
+
+MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
+
+pytestmark = pytest.mark.timeout(3600 * 2)
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+class Unpicklable(Exception):
+    def __reduce__(self):
+        raise TypeError("it does not travel")
+
+
+class Unloadable(Exception):
+    def __init__(self, one, two):
+        super().__init__(one)
+
+
+class Holding(Exception):
+    """Has something that is in no file."""
+
+    def __init__(self):
+        super().__init__("it holds a lock")
+        self.lock = threading.Lock()
+
+
+class Greedy(Exception):
+    def __getattribute__(self, name):
+        if name == "args":
+            raise ValueError("nothing to see")
+        return super().__getattribute__(name)
+
+
+def chained():
+    try:
+        raise KeyError("first")
+    except KeyError as error:
+        raise OSError(5, "second") from error
+
+
+def cyclic():
+    error = ValueError("its own cause")
+    error.__cause__ = error
+    raise error
+
+
+def deep():
+    return deep() + 1
+
+
+KINDS = {
+    "value": lambda: (_ for _ in ()).throw(ValueError("no")),
+    "without text": lambda: _raise(Unprintable()),
+    "that does not travel": lambda: _raise(Unpicklable("x")),
+    "that does not arrive": lambda: _raise(Unloadable(1, 2)),
+    "with a lock": lambda: _raise(Holding()),
+    "that hides": lambda: _raise(Greedy("x")),
+    "chained": chained,
+    "its own cause": cyclic,
+    "10 MB": lambda: _raise(ValueError("x" * 10_000_000)),
+    "group": lambda: _raise(ExceptionGroup("two", [ValueError(1), ExceptionGroup("in it", [OSError(2)])])),
+    "end of an iteration": lambda: _raise(StopIteration(1)),
+    "end of an asynchronous iteration": lambda: _raise(StopAsyncIteration()),
+    "recursion": deep,
+    "memory": lambda: _raise(MemoryError()),
+    "assertion": lambda: _raise(AssertionError()),
+    "of the system": lambda: _raise(FileNotFoundError(2, "nowhere", "a\udcff")),
+    "lone surrogate": lambda: _raise(ValueError("\ud800")),
+    "decoding": lambda: b"\xff".decode(),
+    "timeout": lambda: _raise(TimeoutError()),
+    "of a class made here": lambda: _raise(type("Local", (Exception,), {})("x")),
+}
+
+
+def _raise(error):
+    raise error
+
+
+@routine
+def kinds(names: list):
+    yield from names
+
+
+def raising(name: str):
+    KINDS[name]()
+
+
+def failing(mode: str, path: Path, strategy) -> Flow:
+    flow = Flow("failing", store=path, durability="process", execution_mode=mode, max_workers=2, max_history_size=None)
+    flow.add_routine(kinds)
+    flow.add_routine(raising, "raising", error_strategy=strategy)
+    flow.connect("kinds", "raising")
+    return flow
+
+
+STRATEGIES = {"skip": Skip(), "continue": Continue(), "retry": Retry(2, delay=0.001, then=Skip())}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("named", STRATEGIES)
+def test_whatever_a_handler_raises_is_one_failure_that_is_kept(named: str, mode: str, trials: Trials, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    with failing(mode, path, STRATEGIES[named]) as flow:
+        job = flow.execute("kinds", {"names": list(KINDS)}, key="once")
+        assert job.status == "completed"
+        assert job.error_count == len(KINDS)
+    with failing(mode, path, STRATEGIES[named]) as flow:
+        again = flow.execute("kinds", {"names": list(KINDS)}, key="once")
+        assert (again.status, again.error_count) == (job.status, job.error_count)
+        assert {one.kind for one in again.errors} == {FailureKind.ERROR}
+    facts = facts_of(path)[1]
+    attempts = Counter(one.activation_id for one in facts if isinstance(one, Settled) and one.error is not None)
+    assert set(attempts.values()) == {3 if named == "retry" else 1}
+    assert check(path).whole
+    assert path.stat().st_size + path.with_name("jobs.db-wal").stat().st_size < 8_000_000, "an error is bounded"
+    trials.counted("F1 raises", mode, len(KINDS))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_whatever_stops_a_job_is_raised_again_also_from_its_store(mode: str, trials: Trials, tmp_path: Path) -> None:
+    path = tmp_path / "jobs.db"
+    names = list(KINDS) if mode != "multiprocessing" else list(KINDS)[:5]
+    for reads in (False, True):
+        with failing(mode, path, Stop()) as flow:
+            for name in names:
+                job = flow.execute("kinds", {"names": [name]}, key=name)
+                assert job.status == "failed", (name, reads)
+                with pytest.raises(Exception):  # noqa: B017, PT011 - which one is what the kinds are about
+                    job.raise_for_status()
+    trials.counted("F1 raises", mode, len(names))
+
+
+def hanging(x: int):
+    """Every third takes too long."""
+    until = time.monotonic() + (30 if x % 3 == 0 else 0)
+    while time.monotonic() < until:
+        time.sleep(0.01)
+    return x
+
+
+@pytest.mark.parametrize("mode", ["concurrent", "multiprocessing"])
+def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Trials, tmp_path: Path) -> None:
+    count = 6
+    # In a process the time counts from when it is told, and the first must load this module.
+    timeout = 0.5 if mode == "concurrent" else 3
+
+    @routine
+    def source(n: int):
+        yield from range(n)
+
+    def build() -> Flow:
+        workers = count if mode == "concurrent" else 2
+        flow = Flow("hanging", store=tmp_path / "jobs.db", execution_mode=mode, max_workers=workers)
+        flow.add_routine(source)
+        flow.add_routine(_briefly if mode == "concurrent" else hanging, "hanging", timeout=timeout, error_strategy=Skip())
+        flow.connect("source", "hanging")
+        return flow
+
+    for _ in range(2):
+        with build() as flow:
+            job = flow.execute("source", {"n": count}, key="once")
+            assert job.status == "completed"
+            assert sorted(job.results["hanging"]) == [1, 2, 4, 5]
+            assert {one.kind for one in job.errors} == {FailureKind.TIMEOUT}
+    trials.counted("F2 hangs", mode, count // 3)
+
+
+def _briefly(x: int):
+    """As `hanging`, but so that its thread ends before the test does."""
+    time.sleep(1 if x % 3 == 0 else 0)
+    return x
+
+
+def kill_itself():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash():
+    ctypes.string_at(0)
+
+
+DEATHS = {"kill": kill_itself, "exit": lambda: os._exit(3), "segfault": crash}
+
+
+def dying(item: dict, ctx: Context):
+    """The unlucky one takes its worker along, as often as it is told to."""
+    if item["number"] == item["unlucky"] and ctx.attempt <= item["deaths"]:
+        DEATHS[item["how"]]()
+    return item["number"]
+
+
+@routine
+def items(count: int, unlucky: int, deaths: int, how: str):
+    for number in range(count):
+        yield {"number": number, "unlucky": unlucky, "deaths": deaths, "how": how}
+
+
+def test_a_worker_that_dies_costs_only_what_it_ran(trials: Trials) -> None:
+    def trial(chance: Random, folder: Path) -> None:
+        count, deaths = 40, chance.choice([1, 3, 9])
+        asked = {"count": count, "unlucky": chance.randrange(count), "deaths": deaths, "how": chance.choice(list(DEATHS))}
+        with Flow("dying", store=folder / "jobs.db", durability="process", max_workers=2) as flow:
+            flow.add_routine(items)
+            flow.add_routine(dying, execution_mode="multiprocessing", error_strategy=Skip())
+            flow.connect("items", "dying")
+            job = flow.execute("items", asked, key="once")
+            assert job.status == "completed"
+            lost = {asked["unlucky"]} if deaths > 3 else set()
+            assert set(job.results["dying"]) == set(range(count)) - lost
+        settled = [one for one in facts_of(folder / "jobs.db")[1] if isinstance(one, Settled) and not one.more]
+        failed = Counter(one.activation_id for one in settled if one.error is not None)
+        assert list(failed.values()) == [min(deaths, 4)], "a neighbour was blamed"
+
+    trials("F5 worker dies", "multiprocessing", trial, ci=20, nightly=2000)
+
+
+def nested(depth: int):
+    value: list = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+BAD = {
+    "a lock": threading.Lock,
+    "a lambda": lambda: (lambda: 1),
+    "deep": lambda: nested(100_000),
+    "in it": lambda: {"rows": [1, {"conn": threading.Lock()}]},
+    "itself": lambda: _itself(),
+    "a class": lambda: Unprintable,
+}
+GOOD = {
+    "2^70": lambda: 2**70,
+    "infinite": lambda: float("inf"),
+    "bytes": lambda: bytes(range(256)),
+    "set": lambda: {1, "a", (2, 3)},
+    "keys": lambda: {1: "a", "$": {"$": 1}, (1, 2): 3},
+    "empty": lambda: [[], {}, (), set(), "", b""],
+}
+
+
+def _itself():
+    value: list = []
+    value.append(value)
+    return value
+
+
+def making(name: str):
+    return (BAD | GOOD)[name]()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_value_is_stored_as_it_is_or_is_a_failure_that_names_it(mode: str, trials: Trials, tmp_path: Path) -> None:
+    def build() -> Flow:
+        flow = Flow("values", store=tmp_path / "jobs.db", execution_mode=mode, max_workers=2, error_strategy=Skip())
+        flow.add_routine(kinds)
+        flow.add_routine(making, "making")
+        flow.connect("kinds", "making")
+        return flow
+
+    for _ in range(2):
+        with build() as flow:
+            job = flow.execute("kinds", {"names": [*BAD, *GOOD]}, key="once")
+        assert job.status == "completed"
+        assert job.error_count == len(BAD)
+        expected = [make() for make in GOOD.values()]
+        assert sorted(map(repr, job.results["making"])) == sorted(map(repr, expected))
+    trials.counted("F10 values", mode, len(BAD) + len(GOOD))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_limits_of_large_values_are_exact(mode: str, trials: Trials, tmp_path: Path) -> None:
+    most = 2_000_000
+    sizes = [1, 256 * 1024 - 3, 256 * 1024, most - 2, most]
+
+    def build() -> Flow:
+        settings = {"execution_mode": mode, "max_workers": 2, "max_payload": most, "error_strategy": Skip()}
+        flow = Flow("large", store=tmp_path / "jobs.db", **settings)
+        flow.add_routine(kinds)
+        flow.add_routine(large, "large")
+        flow.connect("kinds", "large")
+        return flow
+
+    for _ in range(2):
+        with build() as flow:
+            job = flow.execute("kinds", {"names": sizes}, key="once")
+        assert sorted(map(len, job.results["large"])) == sizes[:-1]
+        assert [type(one.error) for one in job.errors if isinstance(one.error, PayloadError)] != []
+    found = check(tmp_path / "jobs.db")
+    assert found.whole
+    assert found.orphaned_blobs == ()
+    trials.counted("F11 large", mode, len(sizes))
+
+
+def large(size: int):
+    return "x" * size
