@@ -25,10 +25,10 @@ listed = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-crash test check test-source test-wheel wheel format bench bench-insight clean
+.PHONY: help demo demo-crash test check test-faults test-faults-nightly test-source test-wheel wheel format bench bench-insight clean
 
 help:
-	@echo 'make demo | demo-crash | test | check | format | bench | bench-insight | clean   [PYTHON=python3.13]'
+	@echo 'make demo | demo-crash | test | test-faults | test-faults-nightly | check | format | bench | bench-insight | clean   [PYTHON=python3.13]'
 
 demo: $(VENV)/.cli
 	$(BIN)/routilux demo
@@ -44,6 +44,13 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Trials of faults, as many as a change gets; a table says how many of what. Nightly takes hours.
+test-faults: $(VENV)/.dev
+	ROUTILUX_FAULTS=ci $(BIN)/pytest -n 3 --dist load tests/faults
+
+test-faults-nightly: $(VENV)/.dev
+	ROUTILUX_FAULTS=nightly ROUTILUX_STRESS=full $(BIN)/pytest -n 3 --dist load tests/faults
 
 test-source: $(VENV)/.dev
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report= --doctest-modules --pyargs tests $(DOCS) routilux

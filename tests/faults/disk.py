@@ -64,7 +64,7 @@ class DiskFile(apsw.VFSFile):
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
         if self._disk.fails("write"):
-            raise apsw.IOError("the disk fails")
+            raise _failure()
         super().xWrite(data, offset)
         self._disk.pending[self._path].append((offset, bytes(data)))
 
@@ -74,7 +74,7 @@ class DiskFile(apsw.VFSFile):
 
     def xSync(self, flags: int) -> None:  # noqa: N802
         if self._disk.fails("sync"):
-            raise apsw.IOError("the disk fails")
+            raise _failure()
         super().xSync(flags)
         image = self._disk.images[self._path]
         for offset, data in self._disk.pending[self._path]:
@@ -83,6 +83,12 @@ class DiskFile(apsw.VFSFile):
             else:
                 del image[offset:]
         self._disk.pending[self._path] = []
+
+
+def _failure() -> apsw.IOError:
+    error = apsw.IOError("the disk fails")
+    error.extendedresult = sqlite3.SQLITE_IOERR_WRITE
+    return error
 
 
 def _put(image: bytearray, offset: int, data: bytes) -> None:

@@ -121,7 +121,9 @@ def apply_before_it_is_durable() -> None:
     def eager(self, seat, fact):
         if isinstance(fact, Settled):
             complete, entry = seat.log._completed(fact)
-            threading.Timer(0.03, seat.log._store.append, (seat.course.origin.job_id, [entry], lambda error: None)).start()
+            threading.Timer(
+                0.03, seat.log._store.append, (seat.course.origin.job_id, [entry], lambda error: None)
+            ).start()
             super(DurableEngine, self)._heed(seat, complete)
         else:
             heed(self, seat, fact)

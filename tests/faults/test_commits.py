@@ -48,7 +48,9 @@ def dies_at(number: int, when: str, case: Case) -> None:
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 @pytest.mark.parametrize("when", ["before", "after"])
-def test_a_kill_around_any_commit_loses_and_doubles_nothing(when: str, mode: str, trials: Trials, tmp_path: Path) -> None:
+def test_a_kill_around_any_commit_loses_and_doubles_nothing(
+    when: str, mode: str, trials: Trials, tmp_path: Path
+) -> None:
     number, over = 1, False
     step = 1 if SIZE != "tiny" else 7
     while not over:

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.timeout(3600 * 4)
 def ledger_on(disk, path: Path, durability: Durability, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """What writes to a store, over a disk; whatever else opens the file does so as ever."""
     with monkeypatch.context() as patch:
-        patch.setattr(sqlite3, "connect", lambda uri, **options: disks.Connection(uri, disk))
+        patch.setattr(sqlite3, "connect", lambda where, **options: disks.Connection(where, disk))
         return Ledger(path, durability, "here", 1, 0)
 
 
@@ -65,7 +65,7 @@ def test_what_was_acknowledged_outlives_the_power(durability, trials: Trials, mo
                 assert len(found) == acknowledged
         assert check(after).whole
 
-    trials(f"F23 power ({durability})", "store", trial, ci=150, nightly=5000, tiny=5)
+    trials(f"F23 power ({durability})", "store", trial, ci=100, nightly=5000, tiny=5)
 
 
 def test_a_disk_that_fails_loses_and_doubles_nothing(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,7 +81,7 @@ def test_a_disk_that_fails_loses_and_doubles_nothing(trials: Trials, monkeypatch
 
         disk = disks.Disk(str(folder), fails)
         with monkeypatch.context() as patch:
-            patch.setattr(sqlite3, "connect", lambda uri, **options: disks.Connection(uri, disk))
+            patch.setattr(sqlite3, "connect", lambda where, **options: disks.Connection(where, disk))
             ledger = Ledger(path, Durability.POWER, "here", 1, 0)
             ledger.commit([Submission(NewJob("job", "flow", "k", b"", ()), 0)])
             failures = 0

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
 import threading
 import time
 from collections import Counter
@@ -13,11 +10,12 @@ from random import Random
 
 import pytest
 
-from routilux import Context, Continue, Flow, Retry, Skip, Stop, routine
+from routilux import Continue, Flow, Retry, Skip, Stop, routine
 from routilux.errors import PayloadError
 from routilux.facts import FailureKind, Settled
 from routilux.stores.check import check
 from tests.faults.auditor import facts_of
+from tests.faults.deaths import DEATHS, dying, items
 from tests.faults.trials import Trials
 
 MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
@@ -122,7 +120,9 @@ STRATEGIES = {"skip": Skip(), "continue": Continue(), "retry": Retry(2, delay=0.
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("named", STRATEGIES)
-def test_whatever_a_handler_raises_is_one_failure_that_is_kept(named: str, mode: str, trials: Trials, tmp_path: Path) -> None:
+def test_whatever_a_handler_raises_is_one_failure_that_is_kept(
+    named: str, mode: str, trials: Trials, tmp_path: Path
+) -> None:
     path = tmp_path / "jobs.db"
     with failing(mode, path, STRATEGIES[named]) as flow:
         job = flow.execute("kinds", {"names": list(KINDS)}, key="once")
@@ -149,7 +149,7 @@ def test_whatever_stops_a_job_is_raised_again_also_from_its_store(mode: str, tri
             for name in names:
                 job = flow.execute("kinds", {"names": [name]}, key=name)
                 assert job.status == "failed", (name, reads)
-                with pytest.raises(Exception):  # noqa: B017, PT011 - which one is what the kinds are about
+                with pytest.raises(Exception):  # noqa: B017 - which one is what the kinds are about
                     job.raise_for_status()
     trials.counted("F1 raises", mode, len(names))
 
@@ -176,7 +176,9 @@ def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Tria
         workers = count if mode == "concurrent" else 2
         flow = Flow("hanging", store=tmp_path / "jobs.db", execution_mode=mode, max_workers=workers)
         flow.add_routine(source)
-        flow.add_routine(_briefly if mode == "concurrent" else hanging, "hanging", timeout=timeout, error_strategy=Skip())
+        flow.add_routine(
+            _briefly if mode == "concurrent" else hanging, "hanging", timeout=timeout, error_strategy=Skip()
+        )
         flow.connect("source", "hanging")
         return flow
 
@@ -195,34 +197,15 @@ def _briefly(x: int):
     return x
 
 
-def kill_itself():
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def crash():
-    ctypes.string_at(0)
-
-
-DEATHS = {"kill": kill_itself, "exit": lambda: os._exit(3), "segfault": crash}
-
-
-def dying(item: dict, ctx: Context):
-    """The unlucky one takes its worker along, as often as it is told to."""
-    if item["number"] == item["unlucky"] and ctx.attempt <= item["deaths"]:
-        DEATHS[item["how"]]()
-    return item["number"]
-
-
-@routine
-def items(count: int, unlucky: int, deaths: int, how: str):
-    for number in range(count):
-        yield {"number": number, "unlucky": unlucky, "deaths": deaths, "how": how}
-
-
 def test_a_worker_that_dies_costs_only_what_it_ran(trials: Trials) -> None:
     def trial(chance: Random, folder: Path) -> None:
         count, deaths = 40, chance.choice([1, 3, 9])
-        asked = {"count": count, "unlucky": chance.randrange(count), "deaths": deaths, "how": chance.choice(list(DEATHS))}
+        asked = {
+            "count": count,
+            "unlucky": chance.randrange(count),
+            "deaths": deaths,
+            "how": chance.choice(list(DEATHS)),
+        }
         with Flow("dying", store=folder / "jobs.db", durability="process", max_workers=2) as flow:
             flow.add_routine(items)
             flow.add_routine(dying, execution_mode="multiprocessing", error_strategy=Skip())
@@ -235,7 +218,7 @@ def test_a_worker_that_dies_costs_only_what_it_ran(trials: Trials) -> None:
         failed = Counter(one.activation_id for one in settled if one.error is not None)
         assert list(failed.values()) == [min(deaths, 4)], "a neighbour was blamed"
 
-    trials("F5 worker dies", "multiprocessing", trial, ci=20, nightly=2000)
+    trials("F5 worker dies", "multiprocessing", trial, ci=15, nightly=2000)
 
 
 def nested(depth: int):
@@ -247,7 +230,7 @@ def nested(depth: int):
 
 BAD = {
     "a lock": threading.Lock,
-    "a lambda": lambda: (lambda: 1),
+    "a lambda": lambda: lambda: 1,
     "deep": lambda: nested(100_000),
     "in it": lambda: {"rows": [1, {"conn": threading.Lock()}]},
     "itself": lambda: _itself(),
@@ -288,7 +271,9 @@ def test_a_value_is_stored_as_it_is_or_is_a_failure_that_names_it(mode: str, tri
         assert job.status == "completed"
         assert job.error_count == len(BAD)
         expected = [make() for make in GOOD.values()]
-        assert sorted(map(repr, job.results["making"])) == sorted(map(repr, expected))
+        found = job.results["making"]
+        assert len(found) == len(expected)
+        assert all(value in found for value in expected)
     trials.counted("F10 values", mode, len(BAD) + len(GOOD))
 
 

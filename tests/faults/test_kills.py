@@ -11,7 +11,7 @@ from tests.faults.program import Case
 from tests.faults.runner import LATEST, killed_after, left_in_peace
 from tests.faults.trials import Trials
 
-CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 25}
+CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 15}
 NIGHTLY = {"sequential": 2000, "concurrent": 5000, "asyncio": 2000, "multiprocessing": 2000}
 
 pytestmark = pytest.mark.timeout(3600 * 8)
@@ -36,7 +36,9 @@ def test_kills_at_random_change_no_result(mode: str, trials: Trials) -> None:
         once = {line[2] for line in lines_of(case.effects) if line[0] == "once"}
         work = {line[2] for line in lines_of(case.effects) if line[0] == "work"}
         assert not once & work
-        assert all(one.activation_id <= max(fired) for one in facts if isinstance(one, Begun) if one.activation_id in work)
+        assert all(
+            one.activation_id <= max(fired) for one in facts if isinstance(one, Begun) if one.activation_id in work
+        )
 
     trials("F3 kill in handler", mode, trial, ci=CI[mode], nightly=NIGHTLY[mode])
     trials.counted("F3 kills that hit", mode, sum(hits))

@@ -47,7 +47,7 @@ def test_an_interrupted_job_is_whole_and_goes_on(mode: str, trials: Trials) -> N
             unharmed = [line for line in lines_of(case.effects) if line[0] == "work" and line[1] % 7 != 3]
             assert all(attempt == 1 for *_, attempt, _ in unharmed), "an interruption has spent an attempt"
 
-    trials("F13 SIGINT, SIGTERM", mode, trial, ci=8 if slow else 30, nightly=300)
+    trials("F13 SIGINT, SIGTERM", mode, trial, ci=5 if slow else 20, nightly=300)
 
 
 def forks(case: Case) -> None:
@@ -79,7 +79,7 @@ def test_a_child_that_was_forked_is_refused_and_harms_nothing(mode: str, trials:
         assert audited(case).status == "completed"
         assert [line["refused"] for line in lines_of(case.acknowledged) if line["what"] == "forked"] == [2]
 
-    trials("F14 fork", mode, trial, ci=10, nightly=100)
+    trials("F14 fork", mode, trial, ci=5, nightly=100)
 
 
 ENDS = ["return", "exit", "raise", "return in a block"]
@@ -98,4 +98,4 @@ def test_a_program_that_ends_leaves_a_job_that_goes_on(mode: str, trials: Trials
         if how != "return in a block":  # Two jobs would write to the same log of effects.
             audited(case, kills=1)
 
-    trials("F15 end of the program", mode, trial, ci=4, nightly=200)
+    trials("F15 end of the program", mode, trial, ci=3, nightly=200)
