@@ -180,6 +180,26 @@ def test_an_interrupted_job_spends_no_attempt_and_goes_on_later(mode, path):
         assert flow.execute("work", {"x": 7}, key="seven").result == 7
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_what_is_no_failure_lets_a_sequential_job_go_and_leaves_the_block(error, path):
+    errors = [error]
+
+    @routine
+    def work(x: int) -> int:
+        if errors:
+            raise errors.pop()
+        return x
+
+    for expected in (error, None):
+        with Flow("work", store=path, execution_mode="sequential") as flow:
+            flow.add_routine(work)
+            if expected is None:
+                assert flow.execute("work", {"x": 7}, key="seven").result == 7
+            else:
+                with pytest.raises(expected):
+                    flow.execute("work", {"x": 7}, key="seven")
+
+
 @IN_THIS_PROCESS
 def test_a_pause_outlives_the_process(mode, path, tmp_path):
     began, goes_on = threading.Event(), threading.Event()

@@ -47,6 +47,8 @@ class DurableSequentialDriver(SequentialDriver):
         """When the oldest outcome ended that is not durable."""
         self._durable = 0
         """Of activations up to this number it is durable that they fired."""
+        self.broken_off: BaseException | None = None
+        """What a handler raised that is no failure but the end of its program, or means to be."""
 
     def post(self, fact: Fact) -> None:
         """Tells the job something, from any thread; durable when this returns, it is heeded between two handlers."""
@@ -111,6 +113,7 @@ class DurableSequentialDriver(SequentialDriver):
         began = now()
         emissions, error, more, measured = self._invoker(activation, machine.fan_outs.yields_of(number))
         if error is not None and not isinstance(error, Exception):
+            self.broken_off = error
             raise error
         self._keep(Settled(number, attempt, began, now(), 0, emissions, error, more, measured=measured))
 
@@ -119,7 +122,8 @@ class DurableSequentialMode(SequentialMode):
     """In the caller's thread. A job that cannot go on is let go: it stays in its store, to be recovered."""
 
     def __init__(self, course: Course, invoker: Invoker, clock: Clock, log: JobLog) -> None:
-        super().__init__(course, invoker, clock, DurableSequentialDriver(course, invoker, clock, log))
+        self._own_driver = DurableSequentialDriver(course, invoker, clock, log)
+        super().__init__(course, invoker, clock, self._own_driver)
         self._leaving: BaseException | None = None
         """What left the block of the flow."""
 
@@ -144,6 +148,9 @@ class DurableSequentialMode(SequentialMode):
                 raise
         finally:
             self.course.thread = None
+            broken_off = self._own_driver.broken_off
+            if broken_off is not None and self.course.let_go_by is None:
+                self._let_go(broken_off)
             if machine.done and self.course.ended_at is None:
                 self.course.finish(self._clock.now(), self._invoker.close())
 
