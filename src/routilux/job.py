@@ -114,11 +114,14 @@ class Job:
         return remembered
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits until the job is over, at most `timeout` seconds; says whether it is. Ctrl-C cancels the job."""
+        """Waits until the job is over, at most `timeout` seconds; says whether it is.
+
+        Ctrl-C cancels the job; a stored one stays as it is instead, to be recovered.
+        """
         try:
             return self._steering.wait(timeout)
-        except KeyboardInterrupt:
-            self.cancel("interrupted")
+        except KeyboardInterrupt as error:
+            self._steering.leave(error)
             raise
 
     async def wait_async(self, timeout: float | None = None) -> bool:

@@ -42,7 +42,8 @@ class Mode(Steering):
         self.post(Cancelled(self._clock.now(), reason))
 
     def leave(self, error: BaseException) -> None:
-        self.cancel(f"the flow's block was left by {type(error).__name__}")
+        interrupted = isinstance(error, KeyboardInterrupt)
+        self.cancel("interrupted" if interrupted else f"the flow's block was left by {type(error).__name__}")
 
     @abstractmethod
     def begin(self, first: Started) -> None:

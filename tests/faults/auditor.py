@@ -1,7 +1,7 @@
 """The auditor: what a store says of a job, held against what its handlers did and what was acknowledged.
 
-It reads the store as anybody may, the lines that handlers wrote, and the log of acknowledgements. It knows the invariants
-of the suite, not the engine:
+It reads the store as anybody may, the lines that handlers wrote, and the log of acknowledgements. It knows the
+invariants of the suite, not the engine:
 
 A1 what was acknowledged is in the store          A6 nothing starts after a cancel or within a pause
 A2 an attempt ends once, an activation is accepted once   A7 no attempt starts before it is due
@@ -178,7 +178,7 @@ class Audit:
             before = began.get((number, attempt - 1))
             lost = self._lost((number, attempt - 1))
             if before is not None and (number, attempt - 1) in failed and not lost and at - before < DELAY * 1e9:
-                yield f"attempt {attempt} of activation {number} began {(at - before) / 1e6:.2f} ms after the one before"
+                yield f"attempt {attempt} of activation {number} began {(at - before) / 1e6:.2f} ms after the last"
 
     def _a8(self) -> Iterator[str]:
         found = check(self._case.store)
