@@ -63,7 +63,7 @@ class Steering(ABC):
         """Tells the job something, from any thread; does not wait until it is heeded."""
 
     def leave(self, error: BaseException) -> None:
-        """The block of its flow was left by an error: the job is cancelled, or let go if it is stored."""
+        """Its flow's block was left by an error, or who waits interrupted: it is cancelled, or let go if stored."""
 
     @abstractmethod
     def wait(self, timeout: float | None) -> bool:

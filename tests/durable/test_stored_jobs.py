@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import signal
 import threading
 from pathlib import Path
 
@@ -198,6 +199,44 @@ def test_what_is_no_failure_lets_a_sequential_job_go_and_leaves_the_block(error,
             else:
                 with pytest.raises(expected):
                     flow.execute("work", {"x": 7}, key="seven")
+
+
+@IN_THIS_PROCESS
+def test_who_waits_for_a_stored_job_and_is_interrupted_does_not_cancel_it(mode, path):
+    began, waits, goes_on = threading.Event(), threading.Event(), threading.Event()
+
+    @routine
+    def work(x: int) -> int:
+        if not began.is_set():
+            began.set()
+            goes_on.wait(20)
+        return x
+
+    def build():
+        flow = Flow("work", store=path, execution_mode=mode)
+        flow.add_routine(work)
+        flow.add_routine(lambda x: x, "then")
+        flow.connect("work", "then")
+        return flow
+
+    def interrupt():
+        began.wait(20)
+        waits.wait(20)
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    with pytest.raises(KeyboardInterrupt), build() as flow:
+        job = flow.start("work", {"x": 7}, key="seven")
+        interrupting.start()
+        try:
+            waits.set()
+            job.wait()
+        finally:
+            goes_on.set()
+    interrupting.join()
+    assert str(job.status) == "pending"
+    with build() as flow:
+        assert flow.execute("work", {"x": 7}, key="seven").result == 7
 
 
 @IN_THIS_PROCESS

@@ -178,8 +178,7 @@ class Audit:
             before = began.get((number, attempt - 1))
             lost = self._lost((number, attempt - 1))
             if before is not None and (number, attempt - 1) in failed and not lost and at - before < DELAY * 1e9:
-                after = (at - before) / 1e6
-                yield f"attempt {attempt} of activation {number} began {after:.2f} ms after the one before"
+                yield f"attempt {attempt} of activation {number} began {(at - before) / 1e6:.2f} ms after the last"
 
     def _a8(self) -> Iterator[str]:
         found = check(self._case.store)

@@ -43,9 +43,18 @@ def ended(process: BaseProcess, within: float = DEADLINE) -> bool:
     return process.exitcode is not None
 
 
-def killed_after(case: Case, seconds: float, *, group: bool = True, then: Callable[[Case], None] = run) -> bool:
-    """Runs a case, and kills its process after so many seconds; says whether it was over before."""
+def killed_after(
+    case: Case, seconds: float, *, group: bool = True, submitted: bool = False, then: Callable[[Case], None] = run
+) -> bool:
+    """Runs a case, and kills its process so many seconds after it started, or after its job was there in it.
+
+    Says whether it was over before.
+    """
+    size = case.acknowledged.stat().st_size if case.acknowledged.exists() else 0
     process = started(case, then)
+    while submitted and not ended(process, 0.002):
+        if case.acknowledged.exists() and case.acknowledged.stat().st_size > size:
+            break
     over = ended(process, seconds)
     if not over:
         kill(process, group=group)

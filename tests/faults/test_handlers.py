@@ -23,22 +23,22 @@ MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
 pytestmark = pytest.mark.timeout(3600 * 2)
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     def __str__(self):
         raise RuntimeError("no text")
 
 
-class Unpicklable(Exception):
+class UnpicklableError(Exception):
     def __reduce__(self):
         raise TypeError("it does not travel")
 
 
-class Unloadable(Exception):
+class UnloadableError(Exception):
     def __init__(self, one, two):
         super().__init__(one)
 
 
-class Holding(Exception):
+class HoldingError(Exception):
     """Has something that is in no file."""
 
     def __init__(self):
@@ -46,7 +46,7 @@ class Holding(Exception):
         self.lock = threading.Lock()
 
 
-class Greedy(Exception):
+class GreedyError(Exception):
     def __getattribute__(self, name):
         if name == "args":
             raise ValueError("nothing to see")
@@ -72,11 +72,11 @@ def deep():
 
 KINDS = {
     "value": lambda: (_ for _ in ()).throw(ValueError("no")),
-    "without text": lambda: _raise(Unprintable()),
-    "that does not travel": lambda: _raise(Unpicklable("x")),
-    "that does not arrive": lambda: _raise(Unloadable(1, 2)),
-    "with a lock": lambda: _raise(Holding()),
-    "that hides": lambda: _raise(Greedy("x")),
+    "without text": lambda: _raise(UnprintableError()),
+    "that does not travel": lambda: _raise(UnpicklableError("x")),
+    "that does not arrive": lambda: _raise(UnloadableError(1, 2)),
+    "with a lock": lambda: _raise(HoldingError()),
+    "that hides": lambda: _raise(GreedyError("x")),
     "chained": chained,
     "its own cause": cyclic,
     "10 MB": lambda: _raise(ValueError("x" * 10_000_000)),
@@ -234,7 +234,7 @@ BAD = {
     "deep": lambda: nested(100_000),
     "in it": lambda: {"rows": [1, {"conn": threading.Lock()}]},
     "itself": lambda: _itself(),
-    "a class": lambda: Unprintable,
+    "a class": lambda: UnprintableError,
 }
 GOOD = {
     "2^70": lambda: 2**70,

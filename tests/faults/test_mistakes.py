@@ -13,12 +13,12 @@ from tests.faults.runner import LATEST, killed_after, left_in_peace
 TRIALS = 40
 
 
-def findings(case: Case, chance: Random) -> list[str]:
-    """What the auditor says of a job that was killed twice and then left in peace; a failure is a finding, too."""
+def findings(case: Case, chance: Random, tries: int) -> list[str]:
+    """What the auditor says of a job that was killed, if it came to that, and left in peace; a failure counts too."""
     kills = 0
     try:
-        for _ in range(2):
-            kills += not killed_after(case, chance.uniform(0.03, LATEST[case.mode]))
+        for _ in range(tries):
+            kills += not killed_after(case, chance.uniform(0, LATEST[case.mode]), submitted=True)
         left_in_peace(case, within=5)
     except AssertionError as error:
         return [str(error)]
@@ -33,7 +33,7 @@ def test_a_planted_mistake_is_found(name: str, tmp_path: Path) -> None:
         folder = tmp_path / str(seed)
         folder.mkdir()
         case = Case(folder, mode, steering=steering, seed=f"{name} {seed}", planted=name)
-        found = findings(case, Random(f"{name} {seed}"))
+        found = findings(case, Random(f"{name} {seed}"), seed % 3)
         if found:
             print(f"trial {seed}: {found[0][:200]}")
             return
