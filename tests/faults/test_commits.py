@@ -20,9 +20,9 @@ from routilux.stores.sqlite.store import open_store
 from tests.faults.auditor import audited, lines_of
 from tests.faults.program import Case, run
 from tests.faults.runner import ended, kill, left_in_peace, started
-from tests.faults.trials import SIZE, Trials
+from tests.faults.trials import PATIENCE, SIZE, Trials
 
-pytestmark = pytest.mark.timeout(3600 * 4)
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 COUNT = 6
 """Of a job whose every commit is tried."""

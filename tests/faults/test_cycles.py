@@ -6,12 +6,12 @@ import psutil
 import pytest
 
 from routilux import Context, Flow, routine
-from tests.faults.trials import SIZE, Trials
+from tests.faults.trials import PATIENCE, SIZE, Trials
 
 TURNS = {"tiny": 2_000, "ci": 20_000, "nightly": 1_000_000}[SIZE]
 KEPT = 1000
 
-pytestmark = pytest.mark.timeout(3600 * 4)
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 @routine(events=["again", "output"])

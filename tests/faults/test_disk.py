@@ -15,12 +15,12 @@ from routilux.stores.check import check
 from routilux.stores.port import Durability, Entry, NewJob
 from routilux.stores.sqlite.ledger import Ledger
 from routilux.stores.sqlite.store import open_store
-from tests.faults.trials import Trials
+from tests.faults.trials import PATIENCE, Trials
 
 apsw = pytest.importorskip("apsw")
 disks = pytest.importorskip("tests.faults.disk")
 
-pytestmark = pytest.mark.timeout(3600 * 4)
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 def ledger_on(disk, path: Path, durability: Durability, monkeypatch: pytest.MonkeyPatch) -> Ledger:

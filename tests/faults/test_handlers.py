@@ -16,11 +16,11 @@ from routilux.facts import FailureKind, Settled
 from routilux.stores.check import check
 from tests.faults.auditor import facts_of
 from tests.faults.deaths import DEATHS, dying, items
-from tests.faults.trials import Trials
+from tests.faults.trials import PATIENCE, Trials
 
 MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
 
-pytestmark = pytest.mark.timeout(3600 * 2)
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 class UnprintableError(Exception):

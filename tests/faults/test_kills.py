@@ -9,12 +9,12 @@ from routilux.facts import Begun, Opened
 from tests.faults.auditor import audited, facts_of, lines_of
 from tests.faults.program import Case
 from tests.faults.runner import LATEST, killed_after, left_in_peace
-from tests.faults.trials import Trials
+from tests.faults.trials import PATIENCE, Trials
 
 CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 15}
 NIGHTLY = {"sequential": 2000, "concurrent": 5000, "asyncio": 2000, "multiprocessing": 2000}
 
-pytestmark = pytest.mark.timeout(3600 * 8)
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 @pytest.mark.parametrize("mode", CI)

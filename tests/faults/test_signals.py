@@ -16,14 +16,14 @@ from routilux.errors import ForkedError
 from tests.faults.auditor import audited, facts_of, lines_of
 from tests.faults.program import KEY, Case, flow_of
 from tests.faults.runner import LATEST, ended, kill, left_in_peace, started
-from tests.faults.trials import Trials
+from tests.faults.trials import PATIENCE, Trials
 
 MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
 
 GRACE = 15
 """Seconds after a signal, or the end of a program, within which its process ends."""
 
-pytestmark = pytest.mark.timeout(3600 * 4)
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -8,11 +8,11 @@ import pytest
 from tests.faults.auditor import audited
 from tests.faults.program import Case
 from tests.faults.runner import LATEST, killed_after, left_in_peace
-from tests.faults.trials import Trials
+from tests.faults.trials import PATIENCE, Trials
 
 MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
 
-pytestmark = pytest.mark.timeout(3600 * 4)
+pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 SIZE = os.environ.get("ROUTILUX_FAULTS", "tiny")
 ONLY = os.environ.get("ROUTILUX_SEED")
+PATIENCE = 200 if SIZE == "tiny" else 8 * 3600
+"""Seconds that all trials of one test may take."""
 
 
 class Counted(NamedTuple):
