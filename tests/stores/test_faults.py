@@ -31,6 +31,7 @@ from routilux.stores.port import Durability, Entry, Store
 from routilux.stores.sqlite.ledger import Ledger
 from routilux.stores.sqlite.store import open_store
 from tests.stores.contract import PATIENCE, kept, new_job, numbered
+from tests.stores.interrupted import interrupt_writes
 
 if sys.platform != "win32":
     import resource
@@ -323,43 +324,8 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_of(path: Path, durabilit
     assert findings.entries == len(found)
 
 
-INTERRUPTED = """
-import random, signal, sys
-from pathlib import Path
-from routilux.stores.opening import open_store
-from routilux.stores.port import Durability
-from tests.stores.contract import kept, new_job, numbered
-
-chance = random.Random("interrupt")
-written = interrupted = 0
-with open_store(Path(sys.argv[1]), Durability.PROCESS) as store:
-    store.submit(new_job())
-    signal.signal(signal.SIGALRM, signal.default_int_handler)
-    while interrupted < 100:
-        made = False
-        try:
-            signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 5e-4))
-            while True:
-                made = False
-                before = written
-                written += 1
-                store.write("job", numbered(1, before))
-                made = True
-        except KeyboardInterrupt:
-            interrupted += 1
-            found = len(kept(store)) - 1
-            # It may have come before the call, in it, or after it.
-            assert found in (written, before), (found, written, before)
-            assert not made or found == written
-            written = found
-    assert kept(store)[1:] == numbered(written)
-"""
-"""In a process of its own: what measures coverage, or limits the time of tests, bears no interruption anywhere."""
-
-
 def test_a_write_that_is_interrupted_is_made_whole_or_not_at_all_and_the_next_goes_on(path: Path) -> None:
-    root = Path(__file__).parents[2]
-    subprocess.run([sys.executable, "-c", INTERRUPTED, str(path)], cwd=root, check=True, timeout=60)
+    interrupt_writes(str(path), 100)
     assert check(path).whole
 
 

@@ -27,6 +27,7 @@ from routilux.stores.opening import check, open_store
 from routilux.stores.port import Durability, Entry, Store
 from tests.postgres import Server, running
 from tests.stores.contract import PATIENCE, kept, new_job, numbered
+from tests.stores.interrupted import interrupt_writes
 
 psycopg = pytest.importorskip("psycopg")
 
@@ -318,34 +319,7 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_of(dsn: str, durability:
 
 
 def test_a_write_that_is_interrupted_is_made_whole_or_not_at_all_and_the_next_goes_on(dsn: str) -> None:
-    chance = random.Random("interrupt")
-    written = interrupted = 0
-    with open_store(dsn, Durability.PROCESS) as store:
-        store.submit(new_job())
-        signal.signal(signal.SIGALRM, signal.default_int_handler)
-        try:
-            while interrupted < 50:
-                made = False
-                try:
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 3e-3))
-                    while True:
-                        made = False
-                        before = written
-                        written += 1
-                        store.write("job", numbered(1, before))
-                        made = True
-                except KeyboardInterrupt:
-                    interrupted += 1
-                    store.flush()
-                    found = len(kept(store)) - 1
-                    # It may have come before the call, in it, or after it.
-                    assert found in (written, before)
-                    assert not made or found == written
-                    written = found
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-        assert kept(store)[1:] == numbered(written)
+    interrupt_writes(dsn, 50)
     assert check(dsn).whole
 
 
