@@ -34,6 +34,7 @@ FIGURES = {
     "stored-stream": 1,
     "stored-pending": 1,
     "stored-dbos": 2,
+    "stored-postgres": 2,
 }
 """By row: how many lines of the table it gives."""
 
