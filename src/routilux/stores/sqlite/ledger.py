@@ -43,6 +43,16 @@ be milliseconds until it has it back; so there are few statements."""
 _ADD_ONE = """
 INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT ?, ?, epoch, ?, ?, ?, ? FROM owner WHERE epoch = ?
 """
+_ADD_ALL = {
+    count: "INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT new.* FROM "
+    f"(VALUES {', '.join([_ROW] * count)}) AS new "
+    "WHERE new.column1 IS NOT NULL AND EXISTS (SELECT 1 FROM owner WHERE epoch = ?)"
+    for count in (2, 4, 8, 16, 32, 64, 128, 256)
+}
+"""By how many rows, where nothing else is to be written: a transaction of its own, so one statement in place of four.
+What is missing to the next number of rows is filled up with empty ones."""
+_NO_ROW = (None,) * 7
+_MOST_ROWS = max(_ADD_ALL)
 
 
 class _Head:
@@ -124,7 +134,20 @@ class Ledger:
                 return answers
             if len(changes) == 1 and isinstance(changes[0], Addition) and len(changes[0].entries) == 1:
                 return self._add_one(changes, changes[0])
-            return self._transact(changes)
+            opened = _Transaction()
+            self._open = _Left(changes, opened.answers, None)
+            additions = [change for change in changes if isinstance(change, Addition)]
+            if len(additions) == len(changes) and sum(len(one.entries) for one in additions) <= _MOST_ROWS:
+                self._add_all(additions, changes, opened)
+            else:
+                self._transact(changes, opened)
+            self._behind |= opened.touched
+            self._purges += opened.removed
+            self._bytes += _PAGE * (1 + len(opened.touched)) + sum(len(fact[5]) + 128 for fact in opened.facts)
+            self._open = None
+            if opened.removed:
+                self._write_mark()
+            return opened.answers
         except sqlite3.Error as error:
             known = store_error(error, self._path)
             self._reopen = isinstance(known, StoreUnavailableError)
@@ -188,24 +211,23 @@ class Ledger:
         self._open = None
         return answers
 
-    def _transact(self, changes: Sequence[Change]) -> list[Answer]:
-        opened = _Transaction()
-        self._open = _Left(changes, opened.answers, None)
+    def _add_all(self, additions: Sequence[Addition], changes: Sequence[Change], opened: _Transaction) -> None:
+        opened.answers += [self._add(addition, opened) for addition in additions]
+        if opened.facts:
+            self._open = _left(changes, opened)
+            count = next(count for count in _ADD_ALL if count >= len(opened.facts))
+            rows = [*opened.facts, *[_NO_ROW] * (count - len(opened.facts))]
+            added = self._connection.execute(_ADD_ALL[count], (*chain.from_iterable(rows), self.epoch)).rowcount
+            if added != len(opened.facts):
+                raise _fenced(self._path)
+
+    def _transact(self, changes: Sequence[Change], opened: _Transaction) -> None:
         self._begin()
         for change in changes:
             opened.answers.append(self._applied(change, opened))
         opened.insert(self._connection)
-        if opened.facts:
-            number, seq, *_, chain = opened.facts[-1]
-            self._open = _Left(changes, opened.answers, (number, seq, chain))
+        self._open = _left(changes, opened)
         self._connection.execute("COMMIT")
-        self._behind |= opened.touched
-        self._purges += opened.removed
-        self._bytes += _PAGE * (1 + len(opened.touched)) + sum(len(fact[5]) + 128 for fact in opened.facts)
-        self._open = None
-        if opened.removed:
-            self._write_mark()
-        return opened.answers
 
     def _applied(self, change: Change, opened: _Transaction) -> Answer:
         if isinstance(change, Addition):
@@ -235,7 +257,7 @@ class Ledger:
         if new.key is not None:
             query = f"SELECT {JOB} FROM jobs WHERE flow_id = ? AND key = ?"
             if (row := self._connection.execute(query, (new.flow_id, new.key)).fetchone()) is not None:
-                return self._again(new, row, opened)
+                return _again(self._connection, new, row, opened)
         if find_job(self._connection, new.job_id) is not None:
             return StoreError(f"The store has a job {new.job_id} already. Give each job an id of its own.")
         link = first_link(new.job_id, new.flow_id, new.key, created_at, new.request)
@@ -247,17 +269,6 @@ class Ledger:
         self._add(Addition(new.job_id, new.entries), opened)
         changed = new.entries[-1].at if new.entries else created_at
         return StoredJob(*new[:4], _PENDING, created_at, changed, len(new.entries))
-
-    def _again(self, new: NewJob, row: tuple[Any, ...], opened: _Transaction) -> StoredJob | StoreError:
-        # The first submission may stand in this very transaction.
-        opened.insert(self._connection)
-        first = stored(self._connection, job_row(row))
-        if first.request == new.request:
-            return first
-        return KeyTakenError(
-            f"Flow {new.flow_id!r} has had the key {new.key!r} before, for job {first.job_id} with another request. "
-            "Use another key."
-        )
 
     def _set_status(self, change: StatusChange, opened: _Transaction) -> Answer:
         head = self._heads.get(change.job_id) or self._head(change.job_id)
@@ -340,6 +351,27 @@ class Ledger:
         # Only what has reached the file is certain to outlive a loss of power at every level of durability.
         if logged == worked_in:
             self._write_mark()
+
+
+def _again(
+    connection: sqlite3.Connection, new: NewJob, row: tuple[Any, ...], opened: _Transaction
+) -> StoredJob | StoreError:
+    # The first submission may stand in this very transaction.
+    opened.insert(connection)
+    first = stored(connection, job_row(row))
+    if first.request == new.request:
+        return first
+    return KeyTakenError(
+        f"Flow {new.flow_id!r} has had the key {new.key!r} before, for job {first.job_id} with another request. "
+        "Use another key."
+    )
+
+
+def _left(changes: Sequence[Change], opened: _Transaction) -> _Left:
+    if not opened.facts:
+        return _Left(changes, opened.answers, None)
+    number, seq, *_, link = opened.facts[-1]
+    return _Left(changes, opened.answers, (number, seq, link))
 
 
 def _fenced(path: Path) -> FencedError:
