@@ -314,14 +314,18 @@ class Flow(FlowDefinition):
 
         Streams are closed: nobody would read them any more, and so they would never be over.
         """
-        for stream in list(self._streams):
-            stream.close()
-        engine, jobs = self._launch.leave(error)
-        for job in jobs:
-            job.wait()
-        if engine is not None:
-            engine.close()
-        self.close()
+        engine = self._launch.block.leave()
+        try:
+            for stream in list(self._streams):
+                stream.close()
+            self._see_out(error)
+        except KeyboardInterrupt as interruption:
+            self._see_out(interruption)
+            raise
+        finally:
+            if engine is not None:
+                engine.close()
+            self.close()
 
     async def __aenter__(self) -> Self:
         self._launch.block.enter(partial(self._launch.new_awaited_engine, self.settings), awaited=True)
@@ -330,14 +334,18 @@ class Flow(FlowDefinition):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        engine, jobs = self._launch.leave(error)
-        for job in jobs:
+        engine = self._launch.block.leave()
+        for job in self._launch.leave(error):
             await job.wait_async()
         await loaded("routilux.awaited", "close")(engine)
         self.close()
 
     def __repr__(self) -> str:
         return f"<Flow {self.flow_id!r}: {len(self.routines)} routines, {len(self.connections)} connections>"
+
+    def _see_out(self, error: BaseException | None) -> None:
+        for job in self._launch.leave(error):
+            job.wait()
 
     def _prepare(
         self,

@@ -237,11 +237,15 @@ class AutoMode(SequentialMode):
     def workers(self, mode: ExecutionMode) -> int:
         return 1 if self._moved is None else self._moved.workers(mode)
 
+    @property
+    def is_idle(self) -> bool:
+        return super().is_idle and self._moved is None
+
     def execute(self, first: Started) -> None:
         apply(self.course.machine, first)
         self._see_through()
 
-    def start(self, first: Started) -> None:
+    def _start(self, first: Started) -> None:
         apply(self.course.machine, first)
         through = copy_context().run
         name = f"routilux-{self.course.origin.flow_id}"

@@ -30,6 +30,7 @@ from routilux.machine.step import apply
 from routilux.ports import Alarms, Clock
 from routilux.rotation import News, Rotation, Word
 from routilux.slots import OUTPUT
+from routilux.undisturbed import undisturbed
 
 
 class Engine(LocalHost):
@@ -145,15 +146,20 @@ class Engine(LocalHost):
 
     def close(self, *, wait: bool = True) -> None:
         """Ends the workers and whatever waits for moments; not for a worker to call."""
+        undisturbed(self._dismiss)
+        if wait:
+            self.crew.close()
+
+    def _dismiss(self) -> None:
         self.alarms.close()
-        self.crew.close(wait=wait)
+        self.crew.close(wait=False)
 
     def _attend(self) -> None:
         """Something was told: it is heeded here and now, or by the loop that keeps the turn."""
         if self.kept:
             self._wake()
         else:
-            self._drain(None)
+            undisturbed(self._drain, None)
 
     def _drain(self, keep: LocalDriver | None) -> Following:
         """Applies what is in the inbox, if nobody else does; gives what a worker of `keep` may go straight on with."""

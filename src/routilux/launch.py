@@ -205,8 +205,8 @@ class Launch:
         job = Job(course, steering, history, self._clock, recorder)
         if course.permits is not UNLIMITED:
             course.permits.when_freed(lambda: steering.post(Freed(self._clock.now())))
-        self.under_way[course.origin.job_id] = job
         self._steerings[course.origin.job_id] = steering
+        self.under_way[course.origin.job_id] = job
         return job
 
     def new_invoker(self, course: Course, recorder: Recording | None = None) -> Invoker:
@@ -229,13 +229,13 @@ class Launch:
         """What makes an engine that many jobs share; `None` where they share that of the block."""
         return partial(self.new_engine, settings) if own or self.block.engine is None else None
 
-    def leave(self, error: BaseException | None) -> tuple[Engine | None, list[Job]]:
-        """A block ends: gives its engine, and its jobs, which an error cancels, or lets go if they are stored."""
-        engine, jobs = self.block.leave(), list(self.under_way.values())
+    def leave(self, error: BaseException | None) -> list[Job]:
+        """A block ends: gives its jobs, which an error cancels, or lets go if they are stored."""
+        jobs = list(self.under_way.values())
         if error is not None:
             for steering in list(self._steerings.values()):
                 steering.leave(error)
-        return engine, jobs
+        return jobs
 
     def _on_engine(self, engine: Engine, planned: Planned, *, own: bool, streaming: bool) -> Prepared[EngineMode]:
         modes = planned.plan.modes

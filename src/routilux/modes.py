@@ -18,6 +18,7 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import Cancelled, Fact, Started
 from routilux.machine.step import apply
 from routilux.ports import Clock, Steering
+from routilux.undisturbed import undisturbed
 
 INTERRUPT_GRACE = 5.0
 """Seconds that an interrupted `execute` waits for handlers that still run before it raises."""
@@ -31,6 +32,8 @@ class Mode(Steering):
     def __init__(self, course: Course, clock: Clock) -> None:
         self.course = course
         self._clock = clock
+        self._made_by = threading.get_ident()
+        """The thread that is to run the job, or to have it run."""
 
     @property
     def own_engine(self) -> Engine | None:
@@ -42,8 +45,23 @@ class Mode(Steering):
         self.post(Cancelled(self._clock.now(), reason))
 
     def leave(self, error: BaseException) -> None:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        self.cancel("interrupted" if interrupted else f"the flow's block was left by {type(error).__name__}")
+        if self.is_idle and self._made_by == threading.get_ident():
+            self.end_idle(error)
+        else:
+            self.break_off(error)
+
+    @property
+    @abstractmethod
+    def is_idle(self) -> bool:
+        """Whether nothing runs it now, so that if whoever was to was interrupted, nothing ever will."""
+
+    def break_off(self, error: BaseException) -> None:
+        """Has a job that runs end because of an error elsewhere; does not wait."""
+        self.cancel(_said(error))
+
+    def end_idle(self, error: BaseException) -> None:
+        """Ends a job that nothing runs."""
+        self._end(_said(error))
 
     @abstractmethod
     def begin(self, first: Started) -> None:
@@ -79,8 +97,14 @@ class Mode(Steering):
 
     def end_unread(self) -> None:
         """The stream was never read: the job is cancelled before it begins."""
+        self._end(ABANDONED)
+
+    def _end(self, reason: str) -> None:
         if not self.course.finished.is_set():
-            self.course.machine.cancel(ABANDONED)
+            machine = self.course.machine
+            machine.cancel(reason)
+            machine.running.clear()
+            machine.done = True
             self.course.finish(self._clock.now(), ())
 
     def _refuse_self_wait(self) -> None:
@@ -103,6 +127,14 @@ class SequentialMode(Mode):
         self._thread: threading.Thread | None = None
         """That of a started job; a thread that has told the end is as good as over."""
 
+    @property
+    def is_idle(self) -> bool:
+        return self.course.thread in (None, self._made_by) and self._thread is None
+
+    def end_idle(self, error: BaseException) -> None:
+        self.course.thread = None
+        super().end_idle(error)
+
     def begin(self, first: Started) -> None:
         apply(self.course.machine, first)
 
@@ -111,6 +143,9 @@ class SequentialMode(Mode):
         self._run()
 
     def start(self, first: Started) -> None:
+        undisturbed(self._start, first)
+
+    def _start(self, first: Started) -> None:
         self.begin(first)
         self._thread = threading.Thread(target=self._run, name=f"routilux-{self.course.origin.flow_id}")
         self._thread.start()
@@ -153,7 +188,7 @@ class SequentialMode(Mode):
         finally:
             self.course.thread = None
             if machine.done and self.course.ended_at is None:
-                self.course.finish(self._clock.now(), self._invoker.close())
+                undisturbed(self.course.finish, self._clock.now(), self._invoker.close())
 
 
 class EngineMode(Mode):
@@ -176,29 +211,42 @@ class EngineMode(Mode):
         """What ends the engine's threads after the job without being told."""
         self._seat = seat or Seat(course, invoker, copy_context())
         self._unread = threading.Event()
+        self._begun = False
 
     def workers(self, mode: ExecutionMode) -> int:
         return self._engine.crew.workers(mode)
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._begun
+
     def begin(self, first: Started) -> None:
+        undisturbed(self._begin, first)
+
+    def _begin(self, first: Started) -> None:
+        self._begun = True
         self._engine.post(self._seat, first)
 
     def execute(self, first: Started) -> None:
-        self.begin(first)
-        self.see_through()
+        self.see_through(first)
 
-    def see_through(self) -> None:
-        """Returns when the job is over; Ctrl-C cancels it and is raised again."""
+    def see_through(self, first: Started | None = None) -> None:
+        """Returns when the job is over, which has begun unless there is a `first` fact; Ctrl-C is raised again."""
         try:
+            if first is not None:
+                self.begin(first)
             self._await_end()
-        except KeyboardInterrupt:
-            self.cancel("interrupted")
+        except KeyboardInterrupt as error:
+            self.leave(error)
             done = self.course.finished.wait(INTERRUPT_GRACE)
             self._close(wait=done)
             raise
         self._close()
 
     def start(self, first: Started) -> None:
+        undisturbed(self._start, first)
+
+    def _start(self, first: Started) -> None:
         self._close_later(keep_program=True)
         self.begin(first)
 
@@ -268,3 +316,9 @@ class EngineMode(Mode):
     def _close(self, *, wait: bool = True) -> None:
         if self._own_engine and self._closer is None:
             self._engine.close(wait=wait)
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    return f"the flow's block was left by {type(error).__name__}"

@@ -223,14 +223,16 @@ def test_who_waits_for_a_stored_job_and_is_interrupted_does_not_cancel_it(mode, 
         began.wait(20)
         waits.wait(20)
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
-        threading.Timer(0.2, goes_on.set).start()
 
     interrupting = threading.Thread(target=interrupt)
     with pytest.raises(KeyboardInterrupt), build() as flow:
         job = flow.start("work", {"x": 7}, key="seven")
         interrupting.start()
-        waits.set()
-        job.wait()
+        try:
+            waits.set()
+            job.wait()
+        finally:
+            goes_on.set()
     interrupting.join()
     assert str(job.status) == "pending"
     with build() as flow:

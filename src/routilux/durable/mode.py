@@ -10,7 +10,7 @@ from routilux.durable.engine import DurableEngine, DurableSeat
 from routilux.durable.log import JobLog
 from routilux.facts import Fact, Started
 from routilux.machine.step import apply
-from routilux.modes import INTERRUPT_GRACE, EngineMode, Mode
+from routilux.modes import EngineMode, Mode
 from routilux.ports import Clock
 
 
@@ -33,34 +33,37 @@ class DurableEngineMode(EngineMode):
         seat = DurableSeat(course, invoker, copy_context(), log)
         super().__init__(course, invoker, clock, engine, own_engine=own_engine, seat=seat)
 
-    def begin(self, first: Started) -> None:
+    def _begin(self, first: Started) -> None:
         if not self.course.machine.started:
             apply(self.course.machine, first)
+        self._begun = True
         self._engine.look_again(self._seat, new=True)
 
     def post(self, fact: Fact) -> None:
         """Tells the job something, from any thread: it is durable and heeded when this returns, but in a handler."""
         self._engine.tell(self._seat, fact)
 
-    def leave(self, error: BaseException) -> None:
+    def break_off(self, error: BaseException) -> None:
         self._engine.leave(self._seat, error)
 
-    def see_through(self) -> None:
-        """Returns when the job is over; Ctrl-C lets it go and is raised again."""
-        try:
-            self._await_end()
-        except KeyboardInterrupt as error:
-            self._engine.leave(self._seat, error)
-            done = self.course.finished.wait(INTERRUPT_GRACE)
-            self._close(wait=done)
-            raise
-        self._close()
+    def end_idle(self, error: BaseException) -> None:
+        self.course.let_go(error)
+
+    def see_through(self, first: Started | None = None) -> None:
+        super().see_through(first)
         if self.course.let_go_by is not None:
             raise self.course.let_go_by
 
 
 class KnownMode(Mode):
     """Of a stored job that is there already: it is over, or something else runs it."""
+
+    @property
+    def is_idle(self) -> bool:
+        return False
+
+    def break_off(self, error: BaseException) -> None:
+        """Whoever runs it does."""
 
     def begin(self, first: Started) -> None:
         """It has."""

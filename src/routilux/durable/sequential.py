@@ -20,6 +20,7 @@ from routilux.machine.forecast import is_due
 from routilux.machine.step import apply
 from routilux.modes import SequentialMode
 from routilux.ports import Clock
+from routilux.undisturbed import undisturbed
 
 LONG = 1_000_000
 """Nanoseconds of work that nobody should have to do again."""
@@ -131,10 +132,15 @@ class DurableSequentialMode(SequentialMode):
         if not self.course.machine.started:
             apply(self.course.machine, first)
 
-    def leave(self, error: BaseException) -> None:
+    def break_off(self, error: BaseException) -> None:
         self._leaving = error
         self._driver.leaves = True
         self._driver.post(Freed(self._clock.now()))
+
+    def end_idle(self, error: BaseException) -> None:
+        self.course.thread = None
+        if not self.course.finished.is_set():
+            self._let_go(error)
 
     def _run(self) -> None:
         machine, started = self.course.machine, self._thread is not None
@@ -152,8 +158,8 @@ class DurableSequentialMode(SequentialMode):
             if broken_off is not None and self.course.let_go_by is None:
                 self._let_go(broken_off)
             if machine.done and self.course.ended_at is None:
-                self.course.finish(self._clock.now(), self._invoker.close())
+                undisturbed(self.course.finish, self._clock.now(), self._invoker.close())
 
     def _let_go(self, error: BaseException) -> None:
         self._invoker.close()
-        self.course.let_go(error)
+        undisturbed(self.course.let_go, error)
