@@ -154,10 +154,10 @@ class DurableSequentialMode(SequentialMode):
                 raise
         finally:
             self.course.thread = None
-            broken_off = self._own_driver.broken_off
-            if broken_off is not None and self.course.let_go_by is None:
+            broken_off, stays = self._own_driver.broken_off, self.course.let_go_by is not None
+            if broken_off is not None and not stays:
                 self._let_go(broken_off)
-            if machine.done and self.course.ended_at is None:
+            elif machine.done and not stays and self.course.ended_at is None:
                 undisturbed(self.course.finish, self._clock.now(), self._invoker.close())
 
     def _let_go(self, error: BaseException) -> None:
