@@ -114,11 +114,13 @@ class Course:
         self._tell()
 
     def _tell(self) -> None:
+        """Goes on where it was, if it was interrupted before."""
         self.permits.give_all_back()
         self.read()
-        for told in self.when_finished:
-            told(self)
-        self.finished.set()
+        while self.when_finished:
+            self.when_finished.pop(0)(self)
+        if not self.finished.is_set():
+            self.finished.set()
         if self.unread is not None:
             self.unread.set()
 

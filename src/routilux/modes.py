@@ -188,7 +188,7 @@ class SequentialMode(Mode):
         finally:
             self.course.thread = None
             if machine.done and self.course.ended_at is None:
-                undisturbed(self.course.finish, self._clock.now(), self._invoker.close())
+                self.course.finish(self._clock.now(), self._invoker.close())
 
 
 class EngineMode(Mode):

@@ -20,7 +20,6 @@ from routilux.machine.forecast import is_due
 from routilux.machine.step import apply
 from routilux.modes import SequentialMode
 from routilux.ports import Clock
-from routilux.undisturbed import undisturbed
 
 LONG = 1_000_000
 """Nanoseconds of work that nobody should have to do again."""
@@ -158,8 +157,8 @@ class DurableSequentialMode(SequentialMode):
             if broken_off is not None and not stays:
                 self._let_go(broken_off)
             elif machine.done and not stays and self.course.ended_at is None:
-                undisturbed(self.course.finish, self._clock.now(), self._invoker.close())
+                self.course.finish(self._clock.now(), self._invoker.close())
 
     def _let_go(self, error: BaseException) -> None:
         self._invoker.close()
-        undisturbed(self.course.let_go, error)
+        self.course.let_go(error)
