@@ -41,8 +41,8 @@ class AsyncioDriver(LoopDriver):
         loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         """`loop` runs already and is the caller's; without it, one is started when it is first needed."""
-        self._host = host
-        self._clock = clock
+        self.host = host
+        self.now = clock.now
         self.workers = max_workers or WORKERS
         self._own = LoopThread(f"{name}-loop") if loop is None else None
         self._loop = loop
@@ -102,13 +102,14 @@ class AsyncioDriver(LoopDriver):
 
     def wake(self) -> None:
         """Has the loop look at what was told."""
-        self._there().call_soon_threadsafe(self._host.look_at_all)
+        self._there().call_soon_threadsafe(self.host.look_at_all)
 
     def spawn(self, seat: Seat, activation: Activation) -> None:
         """On the loop: gives an attempt a task."""
-        runner = Runner(self, self._host, self._clock, seat, activation)
+        runner = Runner(self, seat, activation)
         self.runners.add(runner)
-        runner.task = self._there().create_task(runner, context=seat.context.copy())
+        name = activation[1].routine_id
+        runner.task = self._there().create_task(runner, name=name, context=seat.context.copy())
 
     def _spawn_all(self) -> None:
         """On the loop: gives each attempt that was started elsewhere a task."""
@@ -140,7 +141,7 @@ class AsyncioDriver(LoopDriver):
 
     def _start_rest(self) -> None:
         self.relieved = False
-        self._host.look_at_all()
+        self.host.look_at_all()
 
 
 def _say(task: asyncio.Future[None]) -> None:

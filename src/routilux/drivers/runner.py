@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import abstractmethod
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
 from routilux.course import BATCH
@@ -19,7 +19,6 @@ from routilux.drivers.port import Following, LocalDriver, LocalHost, Seat
 from routilux.errors import HandlerCancelledError
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
-from routilux.ports import Clock
 
 logger = logging.getLogger("routilux")
 
@@ -33,6 +32,9 @@ BLOCKED_NS = 100_000_000
 class LoopDriver(LocalDriver):
     """What a runner needs of its driver; called on the loop."""
 
+    host: LocalHost
+    now: Callable[[], int]
+    """The clock's moment."""
     busy: int
     """How many runners are at something."""
     runners: set[Runner]
@@ -61,11 +63,10 @@ class Runner(Coroutine[Any, Any, None]):
 
     __slots__ = (
         "_driver",
-        "_host",
         "_now",
         "_seat",
         "_since",
-        "_slice_end",
+        "_stepped",
         "_whole",
         "activation",
         "begun",
@@ -73,15 +74,15 @@ class Runner(Coroutine[Any, Any, None]):
         "unwanted",
     )
 
-    def __init__(self, driver: LoopDriver, host: LocalHost, clock: Clock, seat: Seat, activation: Activation) -> None:
+    _stepped: int
+    """When the step under way began."""
+    _since: int
+    """When it went on with the handler that it is at."""
+
+    def __init__(self, driver: LoopDriver, seat: Seat, activation: Activation) -> None:
         self._driver = driver
-        self._host = host
-        self._now = clock.now
+        self._now = driver.now
         self._seat = seat
-        self._slice_end = 0
-        """When, of the step under way, it is time to let others have the loop."""
-        self._since = 0
-        """When it went on with the handler that it is at."""
         self.activation = activation
         self.task: asyncio.Task[None] | None = None
         self.begun = False
@@ -90,20 +91,20 @@ class Runner(Coroutine[Any, Any, None]):
         self._whole = self._run()
 
     def send(self, value: Any) -> Any:
-        self._since = self._now()
-        self._slice_end = self._since + SLICE_NS
+        self._since = self._stepped = self._now()
         try:
             return self._whole.send(value)
         finally:
-            self._check(self._now())
+            if self._now() - self._since > BLOCKED_NS:
+                self._report()
 
     def throw(self, *error: Any) -> Any:
-        self._since = self._now()
-        self._slice_end = self._since + SLICE_NS
+        self._since = self._stepped = self._now()
         try:
             return self._whole.throw(*error)
         finally:
-            self._check(self._now())
+            if self._now() - self._since > BLOCKED_NS:
+                self._report()
 
     def close(self) -> None:
         self._whole.close()
@@ -117,7 +118,8 @@ class Runner(Coroutine[Any, Any, None]):
         The hot path is that of plain handlers while the loop keeps the turn: what it does for one activation is all
         that stands between two.
         """
-        seat, host, driver, now, self.begun = self._seat, self._host, self._driver, self._now, True
+        seat, driver, now, self.begun = self._seat, self._driver, self._now, True
+        host = driver.host
         machine, inbox, workers = seat.course.machine, host.inbox, driver.workers
         running, ready = machine.running, machine.ready
         timers, suspended, records = machine.timers.heap, machine.suspended, machine.ledger.records
@@ -148,7 +150,7 @@ class Runner(Coroutine[Any, Any, None]):
                 del running[activation[0]]
                 machine.settled(activation, value, began, ended)
                 unusual = inbox or timers or suspended or machine.paused or driver.busy >= workers
-                if ended > self._slice_end or (unusual and host.wants_attention(driver, seat)):
+                if ended - self._stepped > SLICE_NS or (unusual and host.wants_attention(driver, seat)):
                     following = host.let_go(driver, seat)
                     break
                 if not ready:
@@ -173,7 +175,8 @@ class Runner(Coroutine[Any, Any, None]):
 
         Since its handler `ended` it has run the engine, and for that no handler is to blame.
         """
-        self._check(ended)
+        if ended - self._since > BLOCKED_NS:
+            self._report()
         self._since = self._now()
         if following is None or following[0] is not self._seat:
             self._driver.runners.discard(self)
@@ -181,7 +184,7 @@ class Runner(Coroutine[Any, Any, None]):
                 self._driver.spawn(*following)
             return False
         self.activation = following[1]
-        if self._since > self._slice_end:
+        if self._since - self._stepped > SLICE_NS:
             await self._pause()
         return True
 
@@ -235,15 +238,12 @@ class Runner(Coroutine[Any, Any, None]):
         if self.task is not None:
             self.task.uncancel()
 
-    def _check(self, moment: int) -> None:
-        """Reports the handler that it is at if, until this moment, it did not let others have the loop."""
-        took = moment - self._since
-        if took <= BLOCKED_NS:
-            return
+    def _report(self) -> None:
+        """The handler that it is at did not let others have the loop for too long."""
         logger.warning(
             "Flow %r, routine %r: its handler kept the event loop for %.0f ms, and nothing else on it could run. Await "
             "what takes long, or make it a plain function, which runs on a thread.",
             self._seat.course.origin.flow_id,
             self.activation[1].routine_id,
-            took / 1e6,
+            (self._now() - self._since) / 1e6,
         )
