@@ -60,18 +60,19 @@ class Rotation:
     def start(self, keep: LocalDriver | None) -> Following:
         """Starts what may start, driver by driver and job by job; the first for `keep` is given to the caller."""
         kept: Following = None
-        moment = self._clock.now()
+        moment, begin = self._clock.now(), self.begin
         for driver in self._crew:
-            turns = self._turns[driver.mode]
+            mode = driver.mode
+            turns = self._turns[mode]
             while turns and driver.free > 0:
                 seat = turns.popleft()
                 machine = seat.course.machine
                 if seat.elastic and seat.sized_at != moment:
                     machine.window = machine.settings.max_pending or self._crew.window(machine.plan.modes)
                     seat.sized_at = moment
-                activation = machine.take(moment, driver.mode)
+                activation = machine.take(moment, mode)
                 if activation is None:
-                    seat.queued.discard(driver.mode)
+                    seat.queued.discard(mode)
                     if machine.admission.kept and not machine.running:
                         self._tell((seat, 0, None))
                     machine.admission.kept = False
@@ -81,7 +82,7 @@ class Rotation:
                     keep.claim()
                     kept = seat, activation
                 else:
-                    self.begin(driver, seat, activation)
+                    begin(driver, seat, activation)
         return kept
 
     def may_follow(self, seat: Seat, activation: Activation) -> bool:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from collections import deque
 from collections.abc import Sequence
+from threading import get_ident
 from typing import Any
 
 from routilux.drivers.loop_thread import LoopThread
@@ -46,7 +46,7 @@ class AsyncioDriver(LoopDriver):
         self.workers = max_workers or WORKERS
         self._own = LoopThread(f"{name}-loop") if loop is None else None
         self._loop = loop
-        self.ident = None if loop is None else threading.get_ident()
+        self.ident = None if loop is None else get_ident()
         self.busy = 0
         self._starting: deque[tuple[Seat, Activation]] = deque()
         self._unwanted: deque[Activation] = deque()
@@ -66,7 +66,7 @@ class AsyncioDriver(LoopDriver):
 
     def start(self, seat: Seat, activation: Activation, skip: int = 0) -> None:
         self.busy += 1
-        if threading.get_ident() == self.ident:
+        if get_ident() == self.ident:
             self.spawn(seat, activation)
             return
         self._starting.append((seat, activation))
@@ -106,10 +106,11 @@ class AsyncioDriver(LoopDriver):
 
     def spawn(self, seat: Seat, activation: Activation) -> None:
         """On the loop: gives an attempt a task."""
-        runner = Runner(self, seat, activation)
+        loop, runner = self._loop or self._there(), Runner(self, seat, activation)
         self.runners.add(runner)
-        name = activation[1].routine_id
-        runner.task = self._there().create_task(runner, name=name, context=seat.context.copy())
+        name, context = activation[1].routine_id, seat.context.copy()
+        # Not by the loop's `create_task`, whose factory may be eager: it would step the task within the engine's turn.
+        runner.task = asyncio.Task(runner, loop=loop, name=name, context=context)
 
     def _spawn_all(self) -> None:
         """On the loop: gives each attempt that was started elsewhere a task."""

@@ -85,26 +85,26 @@ class Runner(Coroutine[Any, Any, None]):
         self._seat = seat
         self.activation = activation
         self.task: asyncio.Task[None] | None = None
+        """Until it is through, so that no collector is needed to part them."""
         self.begun = False
         self.unwanted: Activation | None = None
         """The attempt that it is cancelled for."""
         self._whole = self._run()
 
     def send(self, value: Any) -> Any:
-        self._since = self._stepped = self._now()
-        try:
-            return self._whole.send(value)
-        finally:
-            if self._now() - self._since > BLOCKED_NS:
-                self._report()
+        now = self._now
+        self._since = self._stepped = now()
+        waits_for = self._whole.send(value)
+        if now() - self._since > BLOCKED_NS:
+            self._report()
+        return waits_for
 
     def throw(self, *error: Any) -> Any:
         self._since = self._stepped = self._now()
-        try:
-            return self._whole.throw(*error)
-        finally:
-            if self._now() - self._since > BLOCKED_NS:
-                self._report()
+        waits_for = self._whole.throw(*error)
+        if self._now() - self._since > BLOCKED_NS:
+            self._report()
+        return waits_for
 
     def close(self) -> None:
         self._whole.close()
@@ -155,8 +155,11 @@ class Runner(Coroutine[Any, Any, None]):
                     break
                 if not ready:
                     if running and len(records) < BATCH:
+                        if ended - self._since > BLOCKED_NS:
+                            self._report()
                         driver.busy -= 1
                         driver.runners.discard(self)
+                        self.task = None
                         return
                     following = host.let_go(driver, seat)
                     break
@@ -180,6 +183,7 @@ class Runner(Coroutine[Any, Any, None]):
         self._since = self._now()
         if following is None or following[0] is not self._seat:
             self._driver.runners.discard(self)
+            self.task = None
             if following is not None:
                 self._driver.spawn(*following)
             return False
