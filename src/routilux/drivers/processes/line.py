@@ -19,7 +19,7 @@ _LITTLE = 64
 class Post:
     """A worker's place at the desk."""
 
-    __slots__ = ("batch", "forgets", "has_picked", "idle", "kill", "number", "pinned", "wake")
+    __slots__ = ("batch", "forgets", "idle", "kill", "number", "picked", "pinned", "wake")
 
     def __init__(self, number: int, kill: Callable[[], None]) -> None:
         self.number = number
@@ -31,10 +31,15 @@ class Post:
         self.forgets: list[str] = []
         """Jobs whose generators it is to close."""
         self.idle = False
-        self.has_picked = False
-        """Whether it has something to do, or is about to be sent it."""
+        self.picked = 0
+        """How many attempts it was last given."""
         self.wake = threading.Lock()
         self.wake.acquire()
+
+    @property
+    def left(self) -> int:
+        """How many attempts it has been given, or is about to be sent, that have not begun."""
+        return self.picked if self.batch is None else len(self.batch.errands) - self.batch.board.begun
 
 
 class Line:
@@ -77,14 +82,14 @@ class Line:
 
     def picked(self, post: Post) -> list[Errand]:
         """What a worker does next: a pull of its own, or its share of what waits, as much as makes a message."""
-        post.has_picked = False
+        post.picked = 0
         if post.pinned:
-            post.has_picked = True
+            post.picked = 1
             return [post.pinned.popleft()]
         if not self.waiting:
             self._take_over()
         waiting, errands, work_ns = self.waiting, list[Errand](), 0
-        fair = -(-len(waiting) // self._takers())
+        fair = self._fair_share()
         while waiting and len(errands) < fair:
             errand = waiting[0]
             work_ns += errand.weight_ns
@@ -93,13 +98,15 @@ class Line:
             errands.append(waiting.popleft())
             if errand.pace.together == 1:
                 break
-        post.has_picked = bool(errands)
+        post.picked = len(errands)
         return errands
 
-    def _takers(self) -> int:
-        """Among how many workers what waits is divided: all; or, where it is little, those that have nothing to do."""
-        little = len(self.waiting) <= _LITTLE and sum(one.weight_ns for one in self.waiting) <= _WORTH_TAKING_NS
-        return self._workers - sum(post.has_picked for post in self.posts) if little else self._workers
+    def _fair_share(self) -> int:
+        """How many of the attempts that wait are for one worker: as many as for any; of little, so that all have as many."""
+        shared = len(self.waiting)
+        if shared <= _LITTLE and sum(one.weight_ns for one in self.waiting) <= _WORTH_TAKING_NS:
+            shared += sum(post.left for post in self.posts)
+        return -(-shared // self._workers)
 
     def put_back(self, errands: Iterable[Errand]) -> None:
         """What has not begun waits again, before everything else."""

@@ -7,6 +7,7 @@ lifeline, but its end, when the driver's process is gone for whatever reason.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -34,6 +35,15 @@ class Spawned:
     process: subprocess.Popen[bytes]
     channel: Connection
     lifeline: Connection
+
+    def answers_within(self, seconds: float) -> bool:
+        """Waits so long for a word of it, or its end."""
+        if sys.platform == "win32":
+            return self.channel.poll(seconds)
+        # What the channel has for it makes a selector each time.
+        poll = select.poll()
+        poll.register(self.channel.fileno(), select.POLLIN)
+        return bool(poll.poll(seconds * 1000))
 
     def farewell(self) -> str:
         """Sees to it that the process has ended, and says how it did."""

@@ -188,14 +188,14 @@ class Worker(threading.Thread):
     def _follow(self, batch: Batch) -> None:
         """Waits until the process is through with its message, or dead; settles early what comes early."""
         assert self._spawned is not None
-        channel, patience = self._spawned.channel, LOOK_SECONDS
+        spawned, patience = self._spawned, LOOK_SECONDS
         try:
-            while len(batch.errands) > 1 and not channel.poll(patience):
+            while len(batch.errands) > 1 and not spawned.answers_within(patience):
                 patience *= 2
                 self._read(batch)
                 self._desk.share(self.post)
                 self._settle()
-            channel.recv_bytes()
+            spawned.channel.recv_bytes()
         except (EOFError, OSError):
             self._bury()
             return
