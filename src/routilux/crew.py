@@ -24,6 +24,7 @@ class Crew:
         self._name = name
         self._loop = loop
         self._drivers: dict[ExecutionMode, Driver] = {}
+        self._all: tuple[Driver, ...] = ()
 
     def equip(self, modes: Iterable[ExecutionMode], home: ExecutionMode, host: LocalHost) -> None:
         """Sees to it that there is a driver for each of the modes of a job whose own is `home`; starts no worker.
@@ -33,6 +34,7 @@ class Crew:
         for mode in modes:
             if mode not in self._drivers:
                 self._drivers[mode] = self._new_driver(mode, self._settings.workers_of(mode, home), host)
+                self._all = tuple(self._drivers.values())
 
     def workers(self, mode: ExecutionMode) -> int:
         """How many handlers run at once in a mode."""
@@ -66,10 +68,10 @@ class Crew:
         return self._drivers[mode]
 
     def __iter__(self) -> Iterator[Driver]:
-        return iter(list(self._drivers.values()))
+        return iter(self._all)
 
     def __len__(self) -> int:
-        return len(self._drivers)
+        return len(self._all)
 
     def _new_driver(self, mode: ExecutionMode, workers: int | None, host: LocalHost) -> Driver:
         driver: Driver

@@ -102,7 +102,7 @@ class Line:
         return errands
 
     def _fair_share(self) -> int:
-        """How many of the attempts that wait are for one worker: as many as for any; of little, so that all have as many."""
+        """How many of those that wait one worker is to have: as many as any other, or of little, what makes them even."""
         shared = len(self.waiting)
         if shared <= _LITTLE and sum(one.weight_ns for one in self.waiting) <= _WORTH_TAKING_NS:
             shared += sum(post.left for post in self.posts)
