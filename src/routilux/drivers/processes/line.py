@@ -102,7 +102,7 @@ class Line:
         return errands
 
     def _fair_share(self) -> int:
-        """How many of those that wait one worker is to have: as many as any other, or of little, what makes them even."""
+        """How many of those that wait one worker is to have: as many as any other; of little, what makes them even."""
         shared = len(self.waiting)
         if shared <= _LITTLE and sum(one.weight_ns for one in self.waiting) <= _WORTH_TAKING_NS:
             shared += sum(post.left for post in self.posts)
