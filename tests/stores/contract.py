@@ -95,6 +95,25 @@ def test_each_append_is_answered_once_in_order_and_by_one_thread(open_again: Ope
         assert kept(store, "a")[1:] == [entry for number in range(0, 1000, 2) for entry in numbered(1, number)]
 
 
+def test_what_joins_an_append_is_kept_and_answered_with_it(open_again: OpenAgain) -> None:
+    answered: list[list[Entry]] = []
+    joined = 0
+
+    def then(entries: list[Entry]) -> Callable[[StoreError | None], None]:
+        return lambda error: answered.append([*entries] if error is None else [])
+
+    with open_again() as store:
+        store.submit(new_job())
+        for number in range(0, 1000, 2):
+            entries = numbered(1, number)
+            store.append("job", entries, then(entries))
+            joined += store.join(entries, *numbered(1, number + 1))
+        store.flush()
+        assert len(answered) == 500
+        assert sum(map(len, answered)) == 500 + joined
+        assert kept(store)[1:] == [entry for entries in answered for entry in entries]
+
+
 def test_what_is_answered_can_be_read(open_again: OpenAgain) -> None:
     with open_again() as store:
         seen: queue.SimpleQueue[int] = queue.SimpleQueue()

@@ -12,6 +12,7 @@ from routilux.clock import SystemClock
 from routilux.errors import FencedError, StoreBusyError, StoreError
 from routilux.stores.changes import Addition, Answer, Barrier, Change
 from routilux.stores.committer import MOST_AT_ONCE, Committer
+from routilux.stores.port import Entry
 from routilux.testing.clock import ManualClock
 
 PATIENCE = 30
@@ -28,7 +29,7 @@ def committing(
 
 
 def named(number: int) -> Addition:
-    return Addition(str(number), ())
+    return Addition(str(number), [])
 
 
 def test_what_comes_in_during_a_commit_goes_into_the_next(nothing_is_left: None) -> None:
@@ -50,6 +51,38 @@ def test_what_comes_in_during_a_commit_goes_into_the_next(nothing_is_left: None)
         committer.flush()
     assert sizes[:2] == [1, MOST_AT_ONCE]
     assert sum(sizes[2:]) in (10, 11)
+
+
+def test_an_addition_grows_while_it_stands_last_in_line() -> None:
+    written: list[list[Entry]] = []
+    begun, may_end = threading.Event(), threading.Event()
+    told: list[int] = []
+
+    def write(changes: Sequence[Change]) -> list[Answer]:
+        written.extend(list(change.entries) for change in changes if isinstance(change, Addition))
+        begun.set()
+        assert may_end.wait(PATIENCE)
+        return [None] * len(changes)
+
+    def entry(number: int) -> Entry:
+        return Entry("kind", number, b"")
+
+    first, second, third = [entry(0)], [entry(1)], [entry(4)]
+    with committing(write) as committer:
+        committer.accept(Addition("job", first))
+        assert begun.wait(PATIENCE)
+        assert not committer.join(first, entry(9)), "it is being written"
+        committer.accept(Addition("job", second), lambda _: told.append(len(second)))
+        assert committer.join(second, entry(2))
+        assert committer.join(second, entry(3))
+        committer.accept(Addition("other", third))
+        assert not committer.join(second, entry(9)), "something stands behind it"
+        while committer.join(third, entry(5)):
+            pass
+        may_end.set()
+    assert [len(entries) for entries in written] == [1, 3, MOST_AT_ONCE]
+    assert written[1] == [entry(1), entry(2), entry(3)]
+    assert told == [3]
 
 
 def test_who_waits_for_a_change_makes_it_where_nobody_stands_in_line() -> None:

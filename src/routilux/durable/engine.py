@@ -12,9 +12,10 @@ Facts come back in the order in which they were kept, and that is the order in w
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from routilux.course import Course, Latch
@@ -22,7 +23,7 @@ from routilux.crew import Crew
 from routilux.drivers.invoke import Invoker
 from routilux.drivers.port import Driver, Following, LocalDriver, Seat
 from routilux.drivers.threads import Worker
-from routilux.durable.log import JobLog
+from routilux.durable.log import JobLog, Then
 from routilux.engine import Engine, settled_by
 from routilux.errors import StoreError
 from routilux.facts import Begun, Fact, Freed, Happening, Rang, Settled, Taken
@@ -50,7 +51,10 @@ class Pulled:
 class DurableSeat(Seat):
     """The place of a durable job in its engine."""
 
-    __slots__ = ("broken", "leaving", "log", "pulled", "stepped")
+    __slots__ = ("broken", "kept", "leaving", "log", "pulled", "stepped")
+
+    kept: Then
+    """Is told of its facts that are durable and that nobody waits for."""
 
     def __init__(self, course: Course, invoker: Invoker, context: Context, log: JobLog) -> None:
         super().__init__(course, invoker, context)
@@ -67,12 +71,12 @@ class DurableSeat(Seat):
 
 @dataclass(slots=True, eq=False)
 class Kept(Word):
-    """A fact is durable, or why it never will be."""
+    """Facts are durable, or why they never will be."""
 
-    fact: Happening
+    facts: Sequence[Happening]
     error: StoreError | None
     happened: Latch | None
-    """Set when it has happened to the machine."""
+    """Set when they have happened to the machine."""
 
 
 @dataclass(slots=True, eq=False)
@@ -152,7 +156,11 @@ class DurableEngine(Engine):
     ) -> Following:
         assert isinstance(seat, DurableSeat)
         if not activation[1].is_generator:
-            return self.settled(driver, seat, settled_by(activation, value, began, ended, worker))
+            outcome = settled_by(activation, value, began, ended, worker)
+            if self._turn.acquire(False):
+                return self._kept_on(driver, seat, outcome)
+            self.inbox.append((seat, outcome, driver))
+            return self._drain(driver)
         number, attempt, machine = activation[0], activation[5], seat.course.machine
         pulled = seat.pulled.get(number) or seat.pulled.setdefault(number, Pulled(began))
         pulled.asked += 1
@@ -188,6 +196,24 @@ class DurableEngine(Engine):
     def keep(self, wake: Callable[[], None]) -> bool:
         return False
 
+    def _kept_on(self, driver: LocalDriver, seat: DurableSeat, outcome: Settled) -> Following:
+        """The hot path, with the turn: while an outcome is on its way to the store, its worker goes on with another."""
+        machine, jobs = seat.course.machine, self._jobs
+        try:
+            self._heed(seat, outcome)
+            usual = machine.ready and not self.inbox and seat.leaving is None and not machine.timers.heap
+            if usual and len(jobs.seats) == 1 and len(self.crew) == 1:
+                following = machine.take(outcome.ended)
+                if following is not None and jobs.may_follow(seat, following):
+                    return seat, following
+                if following is not None:
+                    jobs.begin(driver, seat, following)
+            driver.release(seat, None)
+            self.inbox.append((seat, 0, None))
+        finally:
+            self._turn.release()
+        return self._drain(driver)
+
     def _heed(self, seat: Seat, fact: Fact | Word) -> None:
         """Has the store keep a fact; what only affects who waits for a limit, or comes too late, need not be."""
         assert isinstance(seat, DurableSeat)
@@ -204,7 +230,16 @@ class DurableEngine(Engine):
             return
         if isinstance(fact, Rang):
             seat.alarm = machine.timers.next_due
-        seat.log.append(fact, lambda complete, error: self._hear(seat, Kept(complete, error, happened)))
+        if happened is None:
+            seat.log.append(fact, seat.kept)
+        else:
+            seat.log.append(fact, partial(self.hear_kept, seat, happened))
+
+    def hear_kept(
+        self, seat: Seat, happened: Latch | None, facts: Sequence[Happening], error: StoreError | None
+    ) -> Callable[[], None]:
+        """What a log tells of facts."""
+        return self._hear(seat, Kept(facts, error, happened))
 
     def _hear(self, seat: Seat, word: Word) -> Callable[[], None]:
         """Puts into the inbox what a store has kept; gives what is to be called when that is all for now."""
@@ -220,9 +255,10 @@ class DurableEngine(Engine):
         elif not seat.told and isinstance(word, Noted):
             self._jobs.begin_noted(seat, word)
         elif not seat.told and isinstance(word, Kept):
-            if isinstance(word.fact, Rang):
-                seat.alarm = None
-            super()._heed(seat, word.fact)
+            for fact in word.facts:
+                if isinstance(fact, Rang):
+                    seat.alarm = None
+                super()._heed(seat, fact)
         if isinstance(word, Kept) and word.happened is not None:
             word.happened.set()
 

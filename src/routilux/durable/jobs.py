@@ -260,7 +260,7 @@ class StoredJobs:
         try:
             if course.ended_at is not None:
                 self._store.set_status(job_id, course.machine.status.value)
-            self._store.append(job_id, (), lambda _: self._claimed.discard(job_id))
+            self._store.append(job_id, [], lambda _: self._claimed.discard(job_id))
         except StoreError:  # It has been closed: whoever opens it finds the job as it is there.
             self._claimed.discard(job_id)
 

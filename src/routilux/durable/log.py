@@ -6,8 +6,8 @@ happens again - which timeouts were over, what a strategy said of an exception -
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from routilux.course import Course
 from routilux.durable.records import Records
@@ -16,9 +16,28 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import Begun, Happening, Origin, Rang, Settled, StoredFact
 from routilux.machine.delivery import Activation
 from routilux.machine.forecast import decision_on, timed_out
-from routilux.stores.port import Entry, Store, Then
+from routilux.stores.port import Entry, Store
+from routilux.stores.port import Then as Told
 
 ELSEWHERE = (ExecutionMode.MULTIPROCESSING, ExecutionMode.DISTRIBUTED)
+
+
+Then: TypeAlias = Callable[[Sequence[Happening], StoreError | None], Callable[[], None]]
+"""Is given what is durable, or why it never will be; gives what is to be called when that is all for now."""
+
+
+class _Group:
+    """Facts that are written together, in a store that may have begun to while the next is added."""
+
+    __slots__ = ("entries", "facts", "then")
+
+    def __init__(self, facts: list[Happening], entries: list[Entry], then: Then) -> None:
+        self.facts = facts
+        self.entries = entries
+        self.then = then
+
+    def __call__(self, error: StoreError | None) -> Callable[[], None]:
+        return self.then(self.facts[: len(self.entries)], error)
 
 
 class JobLog:
@@ -31,6 +50,8 @@ class JobLog:
         self._records = records
         self._suspects = suspects
         self._deferred: list[Entry] = []
+        self._group: _Group | None = None
+        """Those that were appended last."""
 
     @property
     def waiting(self) -> int:
@@ -71,12 +92,22 @@ class JobLog:
         self.flush()
         return complete
 
-    def append(self, fact: Happening, then: Callable[[Happening, StoreError | None], Callable[[], None]]) -> None:
-        """Keeps a fact without waiting: `then` is given what is to happen, in another thread, once it is durable."""
-        complete, entry = self._completed(fact)
-        self._store.append(self._course.origin.job_id, [entry], lambda error: then(complete, error))
+    def append(self, fact: Happening, then: Then) -> None:
+        """Keeps a fact without waiting: `then` is given what is to happen, in another thread, once it is durable.
 
-    def append_begun(self, begun: Begun, then: Then) -> None:
+        It may be given together with those that were appended before with the same `then`.
+        """
+        complete, entry = self._completed(fact)
+        group = self._group
+        if group is not None and group.then is then:
+            group.facts.append(complete)
+            if self._store.join(group.entries, entry):
+                return
+            group.facts.pop()
+        self._group = group = _Group([complete], [entry], then)
+        self._store.append(self._course.origin.job_id, group.entries, group)
+
+    def append_begun(self, begun: Begun, then: Told) -> None:
         """Keeps that an attempt begins, without waiting; it may once `then` is told that this is durable."""
         self._store.append(self._course.origin.job_id, [self._entry(begun)], then)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextvars import copy_context
+from functools import partial
 
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
@@ -31,6 +32,7 @@ class DurableEngineMode(EngineMode):
         own_engine: bool,
     ) -> None:
         seat = DurableSeat(course, invoker, copy_context(), log)
+        seat.kept = partial(engine.hear_kept, seat, None)
         super().__init__(course, invoker, clock, engine, own_engine=own_engine, seat=seat)
 
     def _begin(self, first: Started) -> None:

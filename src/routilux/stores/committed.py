@@ -53,9 +53,13 @@ class CommittedStore(Store):
             raise StoreError(f"The store has no answer to the submission of job {job.job_id}.")
         return answer
 
-    def append(self, job_id: str, entries: Sequence[Entry], then: Then) -> None:
+    def append(self, job_id: str, entries: list[Entry], then: Then) -> None:
         self._same_process()
         self._committer.accept(Addition(job_id, entries), then)
+
+    def join(self, entries: list[Entry], entry: Entry) -> bool:
+        self._same_process()
+        return self._committer.join(entries, entry)
 
     def write(self, job_id: str, entries: Sequence[Entry]) -> None:
         self._same_process()

@@ -17,7 +17,8 @@ from typing import Any, NamedTuple, TypeAlias
 from routilux.errors import StoreBusyError, StoreError, StoreFullError, StoreUnavailableError
 from routilux.guard import guarded
 from routilux.ports import Clock
-from routilux.stores.changes import Answer, Barrier, Change
+from routilux.stores.changes import Addition, Answer, Barrier, Change
+from routilux.stores.port import Entry
 
 MOST_AT_ONCE = 256
 """Changes in one commit: beyond that they wait longer, and nothing is gained."""
@@ -62,6 +63,8 @@ class Committer:
         self._accepted = 0
         self._answered = 0
         self._due: int | None = None
+        self._last: Change | None = None
+        """What came into the line last, if it may still be there."""
         self._closed = False
         self._ended = False
         self._broken: StoreError | None = None
@@ -74,7 +77,17 @@ class Committer:
             if self._ended or (self._closed and threading.current_thread() is not self._thread):
                 raise StoreError("The store is closed.")
             self._accepted += 1
+            self._last = change
             self._line.put(_Waiting(change, told))
+
+    def join(self, entries: list[Entry], entry: Entry) -> bool:
+        """Adds an entry to those of the addition that stands last in line; says whether they do."""
+        with self._counting:
+            last = self._last
+            fits = isinstance(last, Addition) and last.entries is entries and len(entries) < MOST_AT_ONCE
+            if fits:
+                entries.append(entry)
+            return fits
 
     def make(self, change: Change, *, patient: bool = True) -> Answer:
         """Makes a change and whatever stands before it in line; only a patient one waits until a trouble has passed."""
@@ -180,7 +193,10 @@ class Committer:
     def _batch(self, until: int | None) -> list[_Waiting]:
         """Who stands in line; waits for the first, if need be."""
         first = self._clock.wait(self._line, until, idle=False)
-        return [] if first is None else [first, *self._present(MOST_AT_ONCE - 1)]
+        batch = [] if first is None else [first, *self._present(MOST_AT_ONCE - 1)]
+        with self._counting:
+            self._last = None
+        return batch
 
     def _present(self, most: int) -> list[_Waiting]:
         batch: list[_Waiting] = []

@@ -136,11 +136,18 @@ class Store(Records):
         """
 
     @abstractmethod
-    def append(self, job_id: str, entries: Sequence[Entry], then: Then) -> None:
+    def append(self, job_id: str, entries: list[Entry], then: Then) -> None:
         """Accepts entries without waiting for anything; `then` is told what came of them.
 
         Writes are done in the order in which they were accepted, over all jobs, and their `then` are called in that
         order, each in the same thread. It may be called by a `then`.
+        """
+
+    @abstractmethod
+    def join(self, entries: list[Entry], entry: Entry) -> bool:
+        """Adds an entry to a list that was given to `append`, if it was the last and waits still; says whether it was.
+
+        What is told of the list then holds for the entry too.
         """
 
     @abstractmethod
