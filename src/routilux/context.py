@@ -6,8 +6,10 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
-from routilux.errors import EmissionError
+from routilux.errors import EmissionError, SettingError, TransactionError
+from routilux.facts import Statement
 from routilux.suggestions import nearest
+from routilux.transaction import Transaction
 
 _NOTHING: Any = object()
 
@@ -23,6 +25,8 @@ class Context:
         "_cancelled",
         "_emissions",
         "_events",
+        "_room",
+        "_statements",
         "activation_id",
         "attempt",
         "flow_id",
@@ -41,7 +45,9 @@ class Context:
         events: frozenset[str],
         state: dict[str, Any],
         cancelled: Callable[[], bool],
+        room: int | None = None,
     ) -> None:
+        """`room`: how many bytes may be written in transactions at once; `None` where there is no store."""
         self.flow_id = flow_id
         self.job_id = job_id
         self.routine_id = routine_id
@@ -51,7 +57,9 @@ class Context:
         """What this routine keeps within this job; one dict, shared by all its activations."""
         self._events = events
         self._cancelled = cancelled
+        self._room = room
         self._emissions: list[tuple[str, Any]] | None = []
+        self._statements: list[Statement] = []
 
     def emit(self, event: str, value: Any = _NOTHING, /, **items: Any) -> None:
         """Puts one value on an event; visible to others when this attempt settles, or at the next `yield`.
@@ -78,6 +86,23 @@ class Context:
             )
         self._emissions.append((event, value))
 
+    def transaction(self) -> Transaction:
+        """What is written to the database of the job's own store, exactly once, together with this attempt's outcome.
+
+        ::
+
+            with ctx.transaction() as sql:
+                sql.execute("INSERT INTO orders VALUES (?, ?)", (order.id, order.amount))
+
+        Nothing is executed while the handler runs. Raises `SettingError` if the job has no store.
+        """
+        if self._room is None:
+            raise SettingError(
+                f"Flow {self.flow_id!r}, routine {self.routine_id!r}: ctx.transaction() writes to the store of the "
+                'job, and this job has none: Flow(..., store="jobs.db").'
+            )
+        return Transaction(f"Flow {self.flow_id!r}, routine {self.routine_id!r}", self._room, self._adopt)
+
     @property
     def idempotency_key(self) -> str:
         """The same for all attempts of this activation, also after a crash, and for no other.
@@ -91,6 +116,11 @@ class Context:
         """Whether the job no longer wants this handler's outcome, so that it may return early."""
         return self._cancelled()
 
+    def take_statements(self) -> list[Statement]:
+        """What was written in transactions since the last call, for the driver."""
+        statements, self._statements = self._statements, []
+        return statements
+
     def take_emissions(self) -> list[tuple[str, Any]]:
         """What was emitted since the last call, for the driver."""
         emissions = self._emissions or []
@@ -102,6 +132,14 @@ class Context:
         emissions = self._emissions or []
         self._emissions = None
         return emissions
+
+    def _adopt(self, statements: list[Statement]) -> None:
+        if self._emissions is None:
+            raise TransactionError(
+                f"Flow {self.flow_id!r}, routine {self.routine_id!r}: a transaction ended after the handler had, so "
+                "nothing can carry it. End it before the handler returns."
+            )
+        self._statements += statements
 
 
 current_context: ContextVar[Context] = ContextVar("routilux_context")

@@ -195,6 +195,13 @@ class JobOverError(StoreError):
     """A stored job was asked to go on, and nothing of it is left that could."""
 
 
+class TransactionError(StoreError):
+    """What a handler wrote in `ctx.transaction()` cannot be executed, or was refused; its attempt has written nothing.
+
+    The error of the database, where it was that, is its `__cause__`.
+    """
+
+
 class UnknownJobError(StoreError, LookupError):
     """The store has no job of this id."""
 

@@ -163,6 +163,9 @@ def taken_out(records: list[Record]) -> list[Record]:
 Emissions: TypeAlias = Sequence[tuple[str, Any]]
 """What an attempt emitted: events and values, in order."""
 
+Statement: TypeAlias = tuple[str, Sequence[tuple[Any, ...] | dict[str, Any]]]
+"""SQL that an attempt wants executed with its outcome, and the parameters for each time that it is."""
+
 
 class Started(NamedTuple):
     """The job begins: the first message of each slot of its entry."""
@@ -208,6 +211,10 @@ class Settled(NamedTuple):
     """What its error strategy says of the error, where it was asked already."""
     measured: Measured | None = None
     """What was measured of it, where its job is recorded."""
+    statements: Sequence[Statement] = ()
+    """What is to be executed in the transaction that keeps it, where it completes and its job is stored."""
+    wrote: int = 0
+    """How often something was executed with it: then it has completed, whatever has become of its job meanwhile."""
 
 
 class Rang(NamedTuple):

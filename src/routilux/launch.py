@@ -211,8 +211,8 @@ class Launch:
 
     def new_invoker(self, course: Course, recorder: Recording | None = None) -> Invoker:
         """What calls the handlers of a course in this process; async ones on a loop that ends with the job."""
-        origin = course.origin
-        known = Surroundings(origin.flow_id, origin.job_id, course.states, course.is_over, Awaiting(course))
+        origin, room = course.origin, course.machine.settings.room
+        known = Surroundings(origin.flow_id, origin.job_id, course.states, course.is_over, Awaiting(course), room)
         return Invoker(known) if recorder is None else recorder.invoker(known)
 
     def new_engine(self, settings: Settings) -> Engine:

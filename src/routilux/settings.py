@@ -132,6 +132,11 @@ class Settings:
         """Whether the engine finds out how the job is best run."""
         return self.execution_mode is ExecutionMode.AUTO
 
+    @property
+    def room(self) -> int | None:
+        """How many bytes an attempt may write to the store of its job; `None` where there is no store."""
+        return None if self.store is None else self.max_payload
+
     @classmethod
     def of(cls, arguments: SettingArguments) -> Settings:
         """The settings that keyword arguments name."""

@@ -4,12 +4,13 @@ import threading
 
 import pytest
 
-from routilux import Flow, collect, routine
+from routilux import Context, Flow, collect, routine
 from routilux.errors import StoreUnavailableError
 from routilux.facts import JobStatus
 from routilux.stores.opening import check, open_store
 from tests.postgres import running, why_not
 
+psycopg = pytest.importorskip("psycopg")
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 MODES = ["sequential", "concurrent", "asyncio"]
@@ -75,6 +76,49 @@ def test_a_job_whose_server_is_gone_is_let_go_and_recovered_when_it_is_there_aga
             (job,) = flow.recover()
             job.wait()
             assert (job.status, job.result) == (JobStatus.COMPLETED, sum(range(100)))
+
+
+@pytest.mark.parametrize("mode", [*MODES, "multiprocessing"])
+def test_what_handlers_write_is_there_once_though_their_server_is_started_anew(mode, tmp_path):
+    restarts = tmp_path / "restarts"
+    with running() as server:
+
+        @routine
+        def numbered(count: int, ctx: Context):
+            with ctx.transaction() as sql:
+                sql.execute("CREATE TABLE written (number bigint PRIMARY KEY, attempt integer)")
+            yield from range(count)
+
+        @routine(retries=2)
+        def write(number: int, ctx: Context) -> int:
+            with ctx.transaction() as sql:
+                sql.execute("INSERT INTO written VALUES (%s, %s)", (number, ctx.attempt))
+            if number % 7 == 3 and ctx.attempt == 1:
+                raise ConnectionError("try again")
+            if number in (20, 60):
+                (restarts / str(number)).mkdir(parents=True)
+            return number
+
+        def restart() -> None:
+            for number, how in ((20, "fast"), (60, "immediate")):
+                while not (restarts / str(number)).exists():
+                    ended.wait(0.005)
+                server.stop(how)
+                server.start()
+
+        ended = threading.Event()
+        restarting = threading.Thread(target=restart)
+        flow = Flow("numbers", store=server.dsn("written"), execution_mode=mode, max_workers=3)
+        flow.chain(numbered, write)
+        restarting.start()
+        with flow:
+            job = flow.execute("numbered", {"count": 100})
+        restarting.join()
+        job.raise_for_status()
+        with psycopg.connect(server.conninfo) as session:
+            rows = session.execute("SELECT * FROM written ORDER BY number").fetchall()
+        assert rows == [(number, 2 if number % 7 == 3 else 1) for number in range(100)]
+        assert check(server.dsn("written")).whole
 
 
 def test_large_payloads_are_kept_on_the_server(server):

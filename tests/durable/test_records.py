@@ -56,6 +56,8 @@ facts = some.one_of(
         frames=some.just(()),
         asked=numbers,
         stopped=some.booleans(),
+        statements=some.just(()),
+        wrote=numbers,
         decision=decisions,
         measured=measured,
     ),

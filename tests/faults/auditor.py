@@ -8,13 +8,16 @@ A2 an attempt ends once, an activation is accepted once   A7 no attempt starts b
 A3 the same work keeps its activation; the result is right   A8 the store is whole
 A4 done means it was done; at most once means it  A10 it ends when it is left in peace (see `runner`)
 A5 attempts and crashes stay in their budgets     A11 no thread and no process is left
+A12 what handlers wrote in transactions is there once for each attempt that was accepted, and for no other
 """
 
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -76,7 +79,7 @@ class Audit:
 
     def findings(self) -> list[str]:
         """Every invariant that does not hold."""
-        checks = (self._a1, self._a2, self._a3, self._a4, self._a5, self._a6, self._a7, self._a8, self._a11)
+        checks = (self._a1, self._a2, self._a3, self._a4, self._a5, self._a6, self._a7, self._a8, self._a11, self._a12)
         return [f"{check.__name__[1:].upper()}: {finding}" for check in checks for finding in check()]
 
     def _told(self, what: str) -> list[dict[str, Any]]:
@@ -192,6 +195,32 @@ class Audit:
         for line in self._told("left"):
             if line["threads"] or line["children"]:
                 yield f"threads {line['threads']} and {line['children']} processes are left"
+
+    def _a12(self) -> Iterator[str]:
+        wrote = Counter((one.activation_id, one.attempt) for one in self._settled if one.wrote)
+        rows = rows_of(self._case.store)
+        there = Counter(row[1:] for row in rows)
+        yield from (
+            f"activation and attempt {one} wrote {count} rows, not one" for one, count in (there - wrote).items()
+        )
+        yield from (f"what activation and attempt {one} wrote is not there" for one in wrote - there)
+        failed = {(one.activation_id, one.attempt) for one in self._settled if one.error is not None}
+        yield from (f"activation and attempt {one} failed, and wrote" for one in failed & there.keys())
+        cancelled = next((at for at, one in enumerate(self._facts) if isinstance(one, Cancelled)), len(self._facts))
+        late = [one for one in self._facts[cancelled:] if isinstance(one, Settled) and one.wrote]
+        yield from (f"activation {one.activation_id} wrote after the job was cancelled" for one in late)
+        if self._case.writes and self._job.status == "completed":
+            numbers = sorted(number for number, _, _ in rows)
+            if numbers != list(range(0, self._case.count, 3)):
+                yield f"{len(numbers)} numbers are written down: {numbers}"
+
+
+def rows_of(path: Path) -> list[tuple[int, int, int]]:
+    """What handlers wrote in transactions: a number, an activation and an attempt each."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'done'").fetchone() is None:
+            return []
+        return connection.execute("SELECT * FROM done").fetchall()
 
 
 def _is_lost(outcome: Settled) -> bool:

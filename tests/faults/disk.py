@@ -114,6 +114,17 @@ class Rows:
         return list(self._rows)
 
 
+class Cursor:
+    """What executes and gives nothing."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.execute = connection.execute
+        self.executemany = connection.executemany
+
+    def close(self) -> None:
+        """There is nothing left of it."""
+
+
 class Connection:
     """As much of `sqlite3.Connection` as a store uses, over a disk."""
 
@@ -126,6 +137,16 @@ class Connection:
     @property
     def in_transaction(self) -> bool:
         return self._connection.in_transaction
+
+    @property
+    def total_changes(self) -> int:
+        return self._connection.total_changes()
+
+    def cursor(self) -> Cursor:
+        return Cursor(self)
+
+    def set_authorizer(self, judge: Callable[..., int]) -> None:
+        """What is forbidden is not what is tried here."""
 
     def execute(self, sql: str, given: Any = ()) -> Rows:
         before = self._connection.total_changes()

@@ -12,6 +12,7 @@ from routilux.durable.log import JobLog
 from routilux.durable.sequential import DurableSequentialDriver
 from routilux.facts import Cancelled, Paused, Settled
 from routilux.machine.fanouts import FanOuts
+from routilux.stores.changes import Addition
 from routilux.stores.sqlite.ledger import Ledger
 from routilux.stores.sqlite.store import SQLiteStore
 
@@ -20,8 +21,8 @@ def acknowledge_before_the_commit() -> None:
     """The engine is told that a fact is durable, and it is written later."""
     append = SQLiteStore.append
 
-    def hasty(self, job_id, entries, then):
-        append(self, job_id, entries, lambda error: None)
+    def hasty(self, job_id, entries, then, statements=()):
+        append(self, job_id, entries, lambda error: None, statements)
         then(None)
 
     def late(self, changes):
@@ -74,14 +75,14 @@ def _leave_out(unwanted: Callable[[object], bool]) -> None:
     append, defer = JobLog.append, JobLog.defer
 
     def appending(self, fact, then):
-        complete, _ = self._completed(fact)
+        complete = self._completed(fact)[0]
         if unwanted(complete):
-            then(complete, None)
+            then([complete], None)
         else:
             append(self, fact, then)
 
     def deferring(self, fact):
-        complete, _ = self._completed(fact)
+        complete = self._completed(fact)[0]
         return complete if unwanted(complete) else defer(self, fact)
 
     JobLog.append, JobLog.defer = appending, deferring
@@ -97,8 +98,8 @@ def keep_outcomes_twice() -> None:
     """An outcome is written again, as a retried commit might do."""
     append = SQLiteStore.append
 
-    def twice(self, job_id, entries, then):
-        append(self, job_id, [*entries, *(one for one in entries if one.kind == "settled")], then)
+    def twice(self, job_id, entries, then, statements=()):
+        append(self, job_id, [*entries, *(one for one in entries if one.kind == "settled")], then, statements)
 
     SQLiteStore.append = twice
 
@@ -120,10 +121,9 @@ def apply_before_it_is_durable() -> None:
 
     def eager(self, seat, fact):
         if isinstance(fact, Settled):
-            complete, entry = seat.log._completed(fact)
-            threading.Timer(
-                0.03, seat.log._store.append, (seat.course.origin.job_id, [entry], lambda error: None)
-            ).start()
+            complete, entry, statements = seat.log._completed(fact)
+            given = seat.course.origin.job_id, [entry], lambda error: None, statements
+            threading.Timer(0.03, seat.log._store.append, given).start()
             super(DurableEngine, self)._heed(seat, complete)
         else:
             heed(self, seat, fact)
@@ -134,6 +134,28 @@ def apply_before_it_is_durable() -> None:
 def leave_a_thread() -> None:
     """A thread of the engine outlives its job."""
     threading.Thread(target=threading.Event().wait, name="routilux-left", daemon=True).start()
+
+
+def write_apart() -> None:
+    """What handlers wrote is committed before their outcomes are."""
+    applied = Ledger._applied
+
+    def apart(self, change, opened):
+        if isinstance(change, Addition) and change.statements:
+            self._statements.execute(self._connection, change)
+            opened.insert(self._connection)
+            self._connection.execute("COMMIT")
+            threading.Event().wait(0.003)
+            self._connection.execute("BEGIN IMMEDIATE")
+            change = change._replace(statements=())
+        return applied(self, change, opened)
+
+    Ledger._applied = apart
+
+
+def write_whatever_became_of_it() -> None:
+    """What an attempt wrote is kept also where its outcome does not count."""
+    of_log.completes = lambda machine, fact: True
 
 
 MISTAKES = {
@@ -148,6 +170,11 @@ MISTAKES = {
     "keep no state": (keep_no_state, "sequential", ""),
     "keep outcomes twice": (keep_outcomes_twice, "concurrent", ""),
     "try again at once": (try_again_at_once, "concurrent", ""),
+    "write apart": (write_apart, "concurrent", ""),
+    "write whatever became of it": (write_whatever_became_of_it, "concurrent", "cancel"),
     "leave a thread": (leave_a_thread, "concurrent", ""),
 }
 """By name: what plants it, and the mode and the steering in which it shows."""
+
+OF_WRITING = {name for name in MISTAKES if name.startswith("write ")}
+"""Those that show in what handlers write; it is written down at once, which would hide some of the others."""

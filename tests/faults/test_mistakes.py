@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from tests.faults.auditor import Audit
-from tests.faults.mistakes import MISTAKES
+from tests.faults.mistakes import MISTAKES, OF_WRITING
 from tests.faults.program import Case
 from tests.faults.runner import LATEST, killed_after, left_in_peace
 
@@ -32,7 +32,8 @@ def test_a_planted_mistake_is_found(name: str, tmp_path: Path) -> None:
     for seed in range(TRIALS):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        case = Case(folder, mode, steering=steering, seed=f"{name} {seed}", planted=name)
+        writes = name in OF_WRITING
+        case = Case(folder, mode, steering=steering, seed=f"{name} {seed}", planted=name, writes=writes)
         found = findings(case, Random(f"{name} {seed}"), seed % 3)
         if found:
             print(f"trial {seed}: {found[0][:200]}")

@@ -12,7 +12,7 @@ import inspect
 import io
 import pickle
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from time import perf_counter_ns
 from types import FunctionType
@@ -22,7 +22,7 @@ import cloudpickle
 
 from routilux.drivers.invoke import Invoker, Outcome, Surroundings
 from routilux.errors import RemoteError, UnsendableError
-from routilux.facts import Emissions, Frame, frames_of
+from routilux.facts import Emissions, Frame, Statement, frames_of
 from routilux.guard import guarded, text_of
 from routilux.machine.complaints import is_mistake, mistake_in
 from routilux.machine.plan import Station
@@ -73,6 +73,8 @@ class Order(NamedTuple):
     """What the routine keeps, where it keeps state."""
     credit: int = 1
     """How many values a generator may give in one answer."""
+    room: int | None = None
+    """How many bytes it may write to the job's store; `None` where there is no store."""
 
 
 class Answer(NamedTuple):
@@ -91,6 +93,8 @@ class Answer(NamedTuple):
     """How often a generator was asked."""
     cpu_ns: int | None = None
     """What its thread's CPU clock counted, where its job is recorded."""
+    statements: Sequence[Statement] = ()
+    """What is to be executed with it."""
 
 
 def recipe_of(flow_id: str, station: Station) -> Recipe:
@@ -237,7 +241,7 @@ class FarSide:
         What a generator raises after it has given values comes with the next answer, so that they are not lost.
         """
         recipe = self._recipes[order.key]
-        invoker, states = self._job(recipe.flow_id, order.job_id)
+        invoker, states = self._job(recipe.flow_id, order.job_id, order.room)
         if order.state is not None:
             held = states.setdefault(recipe.routine_id, {})
             held.clear()
@@ -246,10 +250,12 @@ class FarSide:
         began = perf_counter_ns()
         failed = self._failed.pop((order.job_id, order.number, order.attempt), None) if self._failed else None
         before = cpu_stamp() if recipe.recorded else 0
-        emissions, error, more, _ = invoker(activation, order.skip) if failed is None else Outcome((), failed)
+        outcome = invoker(activation, order.skip) if failed is None else Outcome((), failed)
+        emissions, error, more, _, statements = outcome
         ended, asked = perf_counter_ns(), 1
         if more and order.credit > 1:
-            emissions, more, asked = self._further(invoker, activation, order, [*emissions], began)
+            outcome, asked = self._further(invoker, activation, order, outcome, began)
+            emissions, _, more, _, statements = outcome
             ended = perf_counter_ns()
         cpu_ns = cpu_stamp() - before if recipe.recorded else None
         frames = () if error is None else frames_of(error)
@@ -258,21 +264,25 @@ class FarSide:
             states.clear()
             if len(self._invokers) > JOBS_REMEMBERED:
                 self._make_room()
-        return Answer(order.number, order.attempt, began, ended, emissions, error, frames, more, state, asked, cpu_ns)
+        who = order.number, order.attempt, began, ended
+        return Answer(*who, emissions, error, frames, more, state, asked, cpu_ns, statements)
 
     def _further(
-        self, invoker: Invoker, activation: Any, order: Order, emissions: list[tuple[str, Any]], began: int
-    ) -> tuple[Emissions, bool, int]:
+        self, invoker: Invoker, activation: Any, order: Order, first: Outcome, began: int
+    ) -> tuple[Outcome, int]:
         """Asks an open generator for more, as far as credit and time go."""
+        emissions, statements = [*first.emissions], [*first.statements]
         more, asked = True, 1
         while more and asked < order.credit and perf_counter_ns() - began < CREDIT_NS:
-            further, error, more, _ = invoker(activation, 0)
+            further, error, goes_on, _, written = invoker(activation, 0)
             if error is not None:
                 self._failed[order.job_id, order.number, order.attempt] = error
-                return emissions, True, asked
+                break
             emissions.extend(further)
+            statements.extend(written)
+            more = goes_on
             asked += 1
-        return emissions, more, asked
+        return Outcome(emissions, None, more, None, statements), asked
 
     def pack(self, order: Order, answer: Answer, aside: list[memoryview] | None = None, *, bare: bool = False) -> bytes:
         """An answer as bytes; what cannot be pickled of it becomes the attempt's error.
@@ -285,7 +295,7 @@ class FarSide:
         if broken is None:
             return bytes(packed)
         error = self._unsendable(order, answer, broken)
-        refused = answer._replace(emissions=(), error=error, frames=(), more=False, state=None)
+        refused = answer._replace(emissions=(), error=error, frames=(), more=False, state=None, statements=())
         return pack(tuple(refused) if bare else refused, aside)
 
     def _unsendable(self, order: Order, answer: Answer, broken: Exception) -> Exception:
@@ -315,11 +325,12 @@ class FarSide:
             self._loop.close()
             self._loop = None
 
-    def _job(self, flow_id: str, job_id: str) -> tuple[Invoker, dict[str, dict[str, Any]]]:
+    def _job(self, flow_id: str, job_id: str, room: int | None) -> tuple[Invoker, dict[str, dict[str, Any]]]:
         found = self._invokers.get(job_id)
         if found is None:
             states: dict[str, dict[str, Any]] = {}
-            invoker = Invoker(Surroundings(flow_id, job_id, states, lambda _: self._cancelled(), self._await))
+            known = Surroundings(flow_id, job_id, states, lambda _: self._cancelled(), self._await, room)
+            invoker = Invoker(known)
             found = self._invokers[job_id] = invoker, states
         return found
 

@@ -6,13 +6,13 @@ a user's exception becomes a value.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Sequence
 from types import AsyncGeneratorType, GeneratorType
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.context import Context, current_context
 from routilux.errors import HandlerReturnError
-from routilux.facts import Emissions, Measured
+from routilux.facts import Emissions, Measured, Statement
 from routilux.guard import guarded
 from routilux.machine.delivery import Activation
 from routilux.machine.plan import Station
@@ -33,6 +33,8 @@ class Outcome(NamedTuple):
     """Whether it is a generator that can be asked for another value."""
     measured: Measured | None = None
     """What was measured, by an invoker that measures."""
+    statements: Sequence[Statement] = ()
+    """What is to be executed with it."""
 
 
 class Surroundings(NamedTuple):
@@ -46,13 +48,15 @@ class Surroundings(NamedTuple):
     """Whether nobody wants the outcome of an activation any more."""
     run_coroutine: Callable[[Coroutine[Any, Any, Any]], Any]
     """Runs one to its end while the calling thread waits."""
+    room: int | None = None
+    """How many bytes an attempt may write to the job's store; `None` where there is no store."""
 
 
 class Invoker:
     """Calls the handlers of one job, and keeps its generators while they are open."""
 
     def __init__(self, surroundings: Surroundings) -> None:
-        self._flow_id, self._job_id, self._states, self._is_over, self._run_coroutine = surroundings
+        self._flow_id, self._job_id, self._states, self._is_over, self._run_coroutine, self._room = surroundings
         self.pulls: dict[int, Generator[Any, Any, Any]] = {}
         """By activation: the open generators that may just be asked for their next value."""
         self._generators: dict[Attempt, tuple[Opened, Context | None]] = {}
@@ -72,7 +76,7 @@ class Invoker:
             if generator is None:
                 value = self._call(station, activation[2], context)
                 if not station.is_generator:
-                    return Outcome(_with_value(context, value))
+                    return _outcome(context, value)
                 if not isinstance(value, GeneratorType):
                     raise self._not_run(station, value)
                 generator = value
@@ -80,12 +84,13 @@ class Invoker:
                     next(generator)
                     if context is not None:
                         context.take_emissions()
+                        context.take_statements()
             assert isinstance(generator, Generator)
             value = next(generator)
             self._keep(activation, generator, context)
-            return Outcome(_with_value(context, value, closes=False), more=True)
+            return _outcome(context, value, more=True)
         except StopIteration as stop:
-            return Outcome((), stop) if generator is None else Outcome(_with_value(context, None))
+            return Outcome((), stop) if generator is None else _outcome(context, None)
         except BaseException as error:
             if context is not None:
                 context.close()
@@ -103,7 +108,7 @@ class Invoker:
             if generator is None:
                 value = self._call(station, activation[2], context)
                 if not station.is_generator:
-                    return Outcome(_with_value(context, await value))
+                    return _outcome(context, await value)
                 if not isinstance(value, AsyncGeneratorType):
                     raise self._not_run(station, value)
                 generator = value
@@ -111,12 +116,13 @@ class Invoker:
                     await anext(generator)
                     if context is not None:
                         context.take_emissions()
+                        context.take_statements()
             assert isinstance(generator, AsyncGenerator)
             value = await anext(generator)
             self._keep(activation, generator, context)
-            return Outcome(_with_value(context, value, closes=False), more=True)
+            return _outcome(context, value, more=True)
         except StopAsyncIteration as stop:
-            return Outcome((), stop) if generator is None else Outcome(_with_value(context, None))
+            return Outcome((), stop) if generator is None else _outcome(context, None)
         except BaseException as error:
             if context is not None:
                 context.close()
@@ -198,6 +204,7 @@ class Invoker:
             station.events,
             self._states.setdefault(station.routine_id, {}),
             lambda: self._is_over(activation),
+            self._room,
         )
 
 
@@ -205,11 +212,13 @@ async def _closed(generator: AsyncGenerator[Any, Any]) -> None:
     await generator.aclose()
 
 
-def _with_value(context: Context | None, value: Any, *, closes: bool = True) -> Emissions:
-    """What was emitted through the context, and then the value."""
+def _outcome(context: Context | None, value: Any, *, more: bool = False) -> Outcome:
+    """What was emitted through the context, then the value; with what was written in transactions."""
     emissions: list[tuple[str, Any]] = []
+    statements: Sequence[Statement] = ()
     if context is not None:
-        emissions = context.close() if closes else context.take_emissions()
+        emissions = context.take_emissions() if more else context.close()
+        statements = context.take_statements()
     if value is not None:
         emissions.append((OUTPUT, value))
-    return emissions
+    return Outcome(emissions, None, more, None, statements)

@@ -216,8 +216,9 @@ class Runner(Coroutine[Any, Any, None]):
             outcome = seat.invoker(activation, skip)
         if outcome.error is not None:
             return self._raised(outcome.error, began)._replace(measured=outcome.measured)
-        emissions, _, more, measured = outcome
-        return Settled(number, attempt, began, now(), 0, emissions, None, more, measured=measured)
+        emissions, _, more, measured, statements = outcome
+        settled = Settled(number, attempt, began, now(), 0, emissions, None, more, measured=measured)
+        return settled._replace(statements=statements) if statements else settled
 
     def _raised(self, error: BaseException, began: int) -> Settled:
         """The fact that a handler raised, or that it was cancelled because nobody wanted its outcome."""

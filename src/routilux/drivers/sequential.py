@@ -156,7 +156,7 @@ class SequentialDriver:
     def _perform(self, activation: Activation) -> None:
         machine, clock = self._machine, self._clock
         began = clock.now()
-        emissions, error, more, measured = self._invoker(activation, machine.fan_outs.yields_of(activation[0]))
+        emissions, error, more, measured, _ = self._invoker(activation, machine.fan_outs.yields_of(activation[0]))
         ended = clock.now()
         machine.answered(activation[0], activation[5])
         if measured is not None:

@@ -147,9 +147,10 @@ class ThreadDriver(LocalDriver):
                 return Settled(number, attempt, now(), now(), worker.number, stopped=True)
         skip = machine.fan_outs.yields_of(number) if activation[1].is_generator else 0
         began = now()
-        emissions, error, more, measured = seat.invoker(activation, skip)
+        emissions, error, more, measured, statements = seat.invoker(activation, skip)
         ended = now()
-        return Settled(number, attempt, began, ended, worker.number, emissions, error, more, measured=measured)
+        settled = Settled(number, attempt, began, ended, worker.number, emissions, error, more, measured=measured)
+        return settled._replace(statements=statements) if statements else settled
 
 
 def _run(seat: Seat, number: int, attempt: int) -> Run:

@@ -25,7 +25,7 @@ from routilux.drivers.port import Driver, Following, LocalDriver, Seat
 from routilux.drivers.threads import Worker
 from routilux.durable.log import JobLog, Then
 from routilux.engine import Engine, settled_by
-from routilux.errors import StoreError
+from routilux.errors import StoreError, TransactionError
 from routilux.facts import Begun, Fact, Freed, Happening, Rang, Settled, Taken
 from routilux.machine.delivery import Activation
 from routilux.machine.forecast import is_due
@@ -189,6 +189,7 @@ class DurableEngine(Engine):
                 emissions,
                 more=more,
                 asked=asked,
+                statements=outcome.statements,
             )
         self.inbox.append((seat, outcome, driver))
         return self._drain(driver)
@@ -250,6 +251,12 @@ class DurableEngine(Engine):
         """What was kept happens now, unless the job has been let go meanwhile."""
         assert isinstance(word, (Kept, Noted))
         seat.stepped = True
+        if isinstance(word, Kept) and isinstance(word.error, TransactionError) and not seat.told:
+            # An outcome that writes comes alone.
+            for outcome in word.facts:
+                assert isinstance(outcome, Settled)
+                self._heed(seat, seat.log.refused(outcome, word.error))
+            return
         if word.error is not None:
             seat.leaving = word.error
         elif not seat.told and isinstance(word, Noted):
@@ -259,6 +266,7 @@ class DurableEngine(Engine):
                 if isinstance(fact, Rang):
                     seat.alarm = None
                 super()._heed(seat, fact)
+                seat.log.happened(fact)
         if isinstance(word, Kept) and word.happened is not None:
             word.happened.set()
 

@@ -2,6 +2,9 @@
 
 A fact is completed first: what a machine finds out for itself when a fact happens, but could not find out when it
 happens again - which timeouts were over, what a strategy said of an exception - goes into the fact.
+
+What a handler wrote in transactions goes to the store with its outcome, if that will count. It will if nothing is under
+way that may be the end of the attempt or of the job; while there is, such an outcome waits until that has happened.
 """
 
 from __future__ import annotations
@@ -10,14 +13,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from routilux.course import Course
+from routilux.decision import TryAgain
 from routilux.durable.records import Records
-from routilux.errors import PayloadError, StoreError
+from routilux.errors import PayloadError, StoreError, TransactionError
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Begun, Happening, Origin, Rang, Settled, StoredFact
+from routilux.facts import Begun, Happening, JobStatus, Origin, Paused, Rang, Resumed, Settled, Statement, StoredFact
 from routilux.machine.delivery import Activation
-from routilux.machine.forecast import decision_on, timed_out
+from routilux.machine.forecast import completes, decision_on, timed_out
 from routilux.stores.port import Entry, Store
 from routilux.stores.port import Then as Told
+
+HARMLESS = (Paused, Resumed)
+"""Facts by which nothing ends."""
 
 ELSEWHERE = (ExecutionMode.MULTIPROCESSING, ExecutionMode.DISTRIBUTED)
 
@@ -52,6 +59,12 @@ class JobLog:
         self._deferred: list[Entry] = []
         self._group: _Group | None = None
         """Those that were appended last."""
+        # Only a context has transactions.
+        self._may_write = any(station.needs_context for station in course.machine.plan.stations)
+        self._ending: set[int] = set()
+        """By identity: the facts under way that may be the end of an attempt or of the job."""
+        self._held: list[tuple[Settled, Then]] = []
+        """The outcomes that wait until those have happened."""
 
     @property
     def waiting(self) -> int:
@@ -71,9 +84,21 @@ class JobLog:
         self._store.write(self._course.origin.job_id, [self._entry(fact) for fact in facts])
 
     def defer(self, fact: Happening) -> Happening:
-        """Has a fact kept with the next that is written, and gives what is to happen to the machine."""
-        complete, entry = self._completed(fact)
-        self._deferred.append(entry)
+        """Has a fact kept with the next that is written, and gives what is to happen to the machine.
+
+        One with statements is written here and now.
+        """
+        complete, entry, statements = self._completed(fact)
+        if statements:
+            assert isinstance(complete, Settled)
+            before, self._deferred = self._deferred, []
+            try:
+                self._store.write(self._course.origin.job_id, [*before, entry], statements)
+            except TransactionError as error:
+                self._deferred = before
+                return self.defer(self.refused(complete, error))
+        else:
+            self._deferred.append(entry)
         return complete
 
     def note(self, begun: Begun) -> None:
@@ -95,10 +120,21 @@ class JobLog:
     def append(self, fact: Happening, then: Then) -> None:
         """Keeps a fact without waiting: `then` is given what is to happen, in another thread, once it is durable.
 
-        It may be given together with those that were appended before with the same `then`.
+        It may be given together with those that were appended before with the same `then`; not so what has statements,
+        which may be refused.
         """
-        complete, entry = self._completed(fact)
+        if self._ending and isinstance(fact, Settled) and fact.statements:
+            self._held.append((fact, then))
+            return
+        ending = self._may_write and not self._counts(fact)
+        complete, entry, statements = self._completed(fact)
+        if ending or (isinstance(complete, Settled) and complete.error is not None):
+            self._ending.add(id(complete))
         group = self._group
+        if statements:
+            self._group = None
+            self._store.append(self._course.origin.job_id, [entry], _Group([complete], [entry], then), statements)
+            return
         if group is not None and group.then is then:
             group.facts.append(complete)
             if self._store.join(group.entries, entry):
@@ -107,31 +143,69 @@ class JobLog:
         self._group = group = _Group([complete], [entry], then)
         self._store.append(self._course.origin.job_id, group.entries, group)
 
+    def happened(self, fact: Happening) -> None:
+        """What `append` gave has happened to the machine: what waited for that may be kept."""
+        if self._ending:
+            self._ending.discard(id(fact))
+            while self._held and not self._ending:
+                self.append(*self._held.pop(0))
+
+    def refused(self, fact: Settled, error: TransactionError) -> Settled:
+        """An outcome whose statements the store has refused is a failure of its handler."""
+        text = f"{self._where(fact)}: what it wrote in ctx.transaction() was refused, so nothing of it is kept. {error}"
+        failure = TransactionError(text)
+        failure.__cause__ = error.__cause__
+        return self._failed(fact, failure)
+
     def append_begun(self, begun: Begun, then: Told) -> None:
         """Keeps that an attempt begins, without waiting; it may once `then` is told that this is durable."""
         self._store.append(self._course.origin.job_id, [self._entry(begun)], then)
 
-    def _completed(self, fact: Happening) -> tuple[Happening, Entry]:
+    def _completed(self, fact: Happening) -> tuple[Happening, Entry, Sequence[Statement]]:
         machine = self._course.machine
+        statements: Sequence[Statement] = ()
         if isinstance(fact, Rang):
             later = fact.later or {}
             fact = fact._replace(over=[one for one in timed_out(machine, fact.moment) if one[0] not in later])
         elif isinstance(fact, Settled):
-            if fact.error is not None:
+            if fact.statements:
+                fact, statements = self._with_statements(fact)
+            if fact.error is not None and fact.decision is None:
                 fact = fact._replace(decision=decision_on(machine, fact))
             try:
-                return fact, self._entry(fact)
+                return fact, self._entry(fact), statements
             except PayloadError as error:
-                fact = self._refused(fact, error)
-        return fact, self._entry(fact)
+                text = f"{self._where(fact)}: what it emitted, or keeps as state, cannot be stored. {error}"
+                fact, statements = self._failed(fact, type(error)(text)), ()
+        return fact, self._entry(fact), statements
 
-    def _refused(self, fact: Settled, error: PayloadError) -> Settled:
-        """An outcome that cannot be stored is a failure of its handler."""
-        station = self._station(fact)
-        where = f"Flow {self._course.origin.flow_id!r}" + ("" if station is None else f", routine {station!r}")
-        refused = type(error)(f"{where}: what it emitted, or keeps as state, cannot be stored. {error}")
-        fact = fact._replace(emissions=(), error=refused, more=False, frames=())
+    def _counts(self, fact: Happening) -> bool:
+        """Whether nothing but its own attempt ends by it."""
+        return completes(self._course.machine, fact) if isinstance(fact, Settled) else isinstance(fact, HARMLESS)
+
+    def _with_statements(self, fact: Settled) -> tuple[Settled, Sequence[Statement]]:
+        """An outcome as it is kept, and what is executed with it.
+
+        One that comes after its job has failed counts when the job is revived; as it has written nothing, it is lost.
+        """
+        machine, statements = self._course.machine, fact.statements
+        fact = fact._replace(statements=())
+        if completes(machine, fact):
+            return fact._replace(wrote=sum(len(rows) for _, rows in statements)), statements
+        if machine.end is not JobStatus.FAILED or fact.error is not None:
+            return fact, ()
+        text = f"{self._where(fact)}: what it wrote in ctx.transaction() is not kept: its job had failed before."
+        activation = machine.running.get(fact.activation_id)
+        again = activation is not None and activation[1].crash_retries > 0
+        return self._failed(fact, TransactionError(text))._replace(decision=TryAgain(0) if again else None), ()
+
+    def _failed(self, fact: Settled, error: Exception) -> Settled:
+        fact = fact._replace(emissions=(), error=error, more=False, frames=(), wrote=0)
         return fact._replace(decision=decision_on(self._course.machine, fact))
+
+    def _where(self, fact: Settled) -> str:
+        routine_id = self._station(fact)
+        return f"Flow {self._course.origin.flow_id!r}" + ("" if routine_id is None else f", routine {routine_id!r}")
 
     def _entry(self, fact: StoredFact) -> Entry:
         state, routine_id = None, ""

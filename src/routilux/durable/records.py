@@ -88,7 +88,7 @@ class _Settled(
     omit_defaults=True,
     rename={"activation_id": "a", "attempt": "n", "began": "b", "ended": "e", "worker": "w", "emissions": "m"}
     | {"error": "x", "more": "g", "asked": "k", "stopped": "s", "decision": "v", "measured": "u", "state": "z"}
-    | {"routine_id": "r", "format": "f"},
+    | {"routine_id": "r", "wrote": "q", "format": "f"},
 ):
     activation_id: int
     attempt: int
@@ -105,6 +105,7 @@ class _Settled(
     measured: tuple[int | None, int | None, int | None] | None = None
     state: msgspec.Raw = NOTHING
     routine_id: str = ""
+    wrote: int = 0
     format: int = FORMAT
 
 
@@ -224,6 +225,8 @@ class Records:
             stopped,
             decision,
             measured,
+            _,
+            wrote,
         ) = fact
         put = self._payloads.put
         return _json(
@@ -242,6 +245,7 @@ class Records:
                 measured,
                 NOTHING if state is None else put(dict(state), "state"),
                 routine_id,
+                wrote,
             )
         )
 
@@ -271,6 +275,7 @@ class Records:
             stored.stopped,
             None if stored.decision is None else _decision(stored.decision),
             None if stored.measured is None else Measured(*stored.measured),
+            wrote=stored.wrote,
         )
         return Told(fact, state, stored.routine_id)
 

@@ -77,11 +77,16 @@ class DurableSequentialDriver(SequentialDriver):
 
     def _keep(self, fact: Happening) -> None:
         with self._writing:
+            if isinstance(fact, Settled) and fact.statements:
+                # Whether it counts, and what it wrote with it, is decided before it happens.
+                self._heed_told()
             complete = self._log.defer(fact)
             self._heed_told()
         apply(self._machine, complete)
         since = self._waiting_since
-        if isinstance(complete, Settled):
+        if isinstance(complete, Settled) and complete.wrote:
+            self._write()
+        elif isinstance(complete, Settled):
             since = self._waiting_since = complete.ended if since is None else since
             if complete.ended - complete.began >= LONG or complete.ended - since >= PATIENCE:
                 self._write()
@@ -111,11 +116,13 @@ class DurableSequentialDriver(SequentialDriver):
         elif number > self._durable or attempt > 1:
             self._write()
         began = now()
-        emissions, error, more, measured = self._invoker(activation, machine.fan_outs.yields_of(number))
+        outcome = self._invoker(activation, machine.fan_outs.yields_of(number))
+        emissions, error, more, measured, statements = outcome
         if error is not None and not isinstance(error, Exception):
             self.broken_off = error
             raise error
-        self._keep(Settled(number, attempt, began, now(), 0, emissions, error, more, measured=measured))
+        settled = Settled(number, attempt, began, now(), 0, emissions, error, more, measured=measured)
+        self._keep(settled._replace(statements=statements) if statements else settled)
 
 
 class DurableSequentialMode(SequentialMode):

@@ -8,7 +8,7 @@ from typing import Any
 
 from routilux.errors import HandlerReturnError, HandlerTimeoutError, JobTimeoutError
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Frame
+from routilux.facts import Emissions, Frame
 from routilux.machine.plan import Station
 from routilux.slots import OUTPUT
 
@@ -38,6 +38,16 @@ def mistake_in(flow_id: str, routine_id: str, value: Any) -> HandlerReturnError:
         f"{where}: its handler returned a value, and the routine declares no event {OUTPUT!r} for it. Declare it, "
         "or emit on one of the declared events."
     )
+
+
+def objection(flow_id: str, station: Station, emissions: Emissions, took: int) -> Exception | None:
+    """Why an attempt that raised nothing has failed all the same, if it has."""
+    if station.timeout_ns is not None and took > station.timeout_ns:
+        return handler_timeout(flow_id, station)
+    for event, value in emissions:
+        if is_mistake(value) or (event == OUTPUT and not station.declares_output):
+            return mistake_in(flow_id, station.routine_id, value)
+    return None
 
 
 def handler_timeout(flow_id: str, station: Station) -> HandlerTimeoutError:

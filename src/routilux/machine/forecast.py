@@ -5,6 +5,7 @@ from __future__ import annotations
 from routilux.decision import Decision
 from routilux.errors import WorkerLostError
 from routilux.facts import Settled
+from routilux.machine.complaints import objection
 from routilux.machine.ledger import failure_of
 from routilux.machine.machine import Machine
 from routilux.machine.timers import Alarm
@@ -18,6 +19,15 @@ def decision_on(machine: Machine, fact: Settled) -> Decision | None:
     if activation is None or activation[5] != fact.attempt:
         return None
     return machine.failures.advice(failure_of(activation, fact.error, fact.frames), activation[1])
+
+
+def completes(machine: Machine, fact: Settled) -> bool:
+    """Whether an outcome is of an attempt that is wanted and has not failed: if it happened now, it would count."""
+    activation = machine.running.get(fact.activation_id)
+    if machine.end is not None or activation is None or activation[5] != fact.attempt or fact.error is not None:
+        return False
+    took = fact.ended - fact.began
+    return not fact.stopped and objection(machine.plan.flow_id, activation[1], fact.emissions, took) is None
 
 
 def is_due(machine: Machine, moment: int) -> bool:

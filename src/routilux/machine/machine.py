@@ -29,9 +29,8 @@ from routilux.firing import Batch
 from routilux.guard import text_of
 from routilux.machine.admission import Admission
 from routilux.machine.complaints import (
-    handler_timeout,
     is_mistake,
-    mistake_in,
+    objection,
     raised_elsewhere,
     stop_iteration,
 )
@@ -212,14 +211,11 @@ class Machine:
         asked: int = 1,
     ) -> None:
         """An attempt ended well; or, with `more`, a generator gave a value and can be asked for another."""
-        station, timeout = activation[1], activation[1].timeout_ns
-        if timeout is not None and ended - began > timeout:
-            self.failed(activation, handler_timeout(self.plan.flow_id, station), began, ended, worker)
+        station = activation[1]
+        wrong = objection(self.plan.flow_id, station, emissions, ended - began)
+        if wrong is not None:
+            self.failed(activation, wrong, began, ended, worker)
             return
-        for event, value in emissions:
-            if is_mistake(value) or (event == OUTPUT and not station.declares_output):
-                self.failed(activation, mistake_in(self.plan.flow_id, station.routine_id, value), began, ended, worker)
-                return
         if asked > 1:
             began = self.ledger.add_asked(activation, began, ended, worker, asked - 1)
         last = activation if asked == 1 else (*activation[:4], began, *activation[5:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Fact, Freed, Paused, Rang, Resumed, Settled, Started, Taken
+from routilux.facts import ActivationStatus, Fact, Freed, Paused, Rang, Resumed, Settled, Started, Taken
 from routilux.machine.machine import Machine
 from routilux.machine.ringing import ring
 from routilux.slots import OUTPUT
@@ -44,7 +44,10 @@ def settle(machine: Machine, fact: Settled) -> None:
         machine.ledger.late += not fact.stopped
         return
     if machine.end is not None:
-        machine.ledger.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
+        if fact.wrote:
+            machine.ledger.add(activation, ActivationStatus.COMPLETED, fact.began, fact.ended, fact.worker)
+        else:
+            machine.ledger.discard(activation, fact.error, fact.began, fact.ended, fact.worker)
         machine.admission.leave(activation)
     elif fact.error is None and activation[1].plain and _is_one_value(fact):
         value = fact.emissions[0][1] if fact.emissions else None

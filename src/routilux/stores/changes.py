@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
 from routilux.errors import StoreError
+from routilux.facts import Statement
 from routilux.stores.port import Entry, NewJob, StoredJob
 
 
@@ -21,6 +22,8 @@ class Addition(NamedTuple):
 
     job_id: str
     entries: Sequence[Entry]
+    statements: Sequence[Statement] = ()
+    """What is executed with them, or else they are not added."""
 
 
 class StatusChange(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from routilux.errors import ForkedError, StoreError
+from routilux.facts import Statement
 from routilux.ports import Clock
 from routilux.stores.changes import Addition, Removal, StatusChange, Submission
 from routilux.stores.committer import Committer
@@ -53,17 +54,17 @@ class CommittedStore(Store):
             raise StoreError(f"The store has no answer to the submission of job {job.job_id}.")
         return answer
 
-    def append(self, job_id: str, entries: list[Entry], then: Then) -> None:
+    def append(self, job_id: str, entries: list[Entry], then: Then, statements: Sequence[Statement] = ()) -> None:
         self._same_process()
-        self._committer.accept(Addition(job_id, entries), then)
+        self._committer.accept(Addition(job_id, entries, statements), then)
 
     def join(self, entries: list[Entry], entry: Entry) -> bool:
         self._same_process()
         return self._committer.join(entries, entry)
 
-    def write(self, job_id: str, entries: Sequence[Entry]) -> None:
+    def write(self, job_id: str, entries: Sequence[Entry], statements: Sequence[Statement] = ()) -> None:
         self._same_process()
-        self._committer.make(Addition(job_id, entries))
+        self._committer.make(Addition(job_id, entries, statements))
 
     def set_status(self, job_id: str, status: str) -> None:
         self._same_process()

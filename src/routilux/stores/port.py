@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import NamedTuple, Self, TypeAlias
 
 from routilux.errors import StoreError
-from routilux.facts import JobStatus
+from routilux.facts import JobStatus, Statement
 
 Then: TypeAlias = Callable[[StoreError | None], Callable[[], None] | None]
 """Is told once that entries are durable, or why they never will be. It is quick, and raises nothing.
@@ -136,11 +136,15 @@ class Store(Records):
         """
 
     @abstractmethod
-    def append(self, job_id: str, entries: list[Entry], then: Then) -> None:
+    def append(self, job_id: str, entries: list[Entry], then: Then, statements: Sequence[Statement] = ()) -> None:
         """Accepts entries without waiting for anything; `then` is told what came of them.
 
         Writes are done in the order in which they were accepted, over all jobs, and their `then` are called in that
         order, each in the same thread. It may be called by a `then`.
+
+        `statements` are executed in the transaction that keeps the entries, on tables that are not the store's own. If
+        one is refused, neither they nor the entries have happened, `then` is told the `TransactionError`, and all that
+        others write is not affected.
         """
 
     @abstractmethod
@@ -151,11 +155,11 @@ class Store(Records):
         """
 
     @abstractmethod
-    def write(self, job_id: str, entries: Sequence[Entry]) -> None:
+    def write(self, job_id: str, entries: Sequence[Entry], statements: Sequence[Statement] = ()) -> None:
         """Adds entries, which are durable when this returns, and with them whatever was accepted before.
 
         KeyboardInterrupt and SystemExit come out of it before anything is written or after all of it is: once the
-        store has been flushed, `job` says which. Not to be called by a `then`.
+        store has been flushed, `job` says which. Not to be called by a `then`. `statements` as for `append`.
         """
 
     @abstractmethod

@@ -137,7 +137,7 @@ class ScriptedRun(Steering):
         number, station, attempt = activation[0], activation[1], activation[5]
         skip = self._machine.fan_outs.yields_of(number) if station.is_generator else 0
         began = self._moment()
-        emissions, error, more, _ = self._invoker(activation, skip)
+        emissions, error, more, _, _ = self._invoker(activation, skip)
         self.post(Settled(number, attempt, began, self._moment(), 0, emissions, error, more))
 
     def _moment(self) -> int:

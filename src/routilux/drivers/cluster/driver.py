@@ -27,6 +27,7 @@ from routilux.drivers.cluster.load import Packer
 from routilux.drivers.cluster.port import Cluster
 from routilux.drivers.cluster.pulls import Pullers
 from routilux.drivers.cluster.travel import Reply, run_batch
+from routilux.drivers.invoke import Outcome
 from routilux.drivers.port import Abilities, Driver, Host, Seat, Stopping
 from routilux.errors import ClusterError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
@@ -250,8 +251,9 @@ class ClusterDriver(Driver):
         began = self._clock.now()
         given, error = guarded(lambda: tuple(one.open() if isinstance(one, Parcel) else one for one in arguments))
         if error is None:
-            emissions, failure, more, _ = seat.invoker((number, station, given, cause, fired, count, place), skip)
+            outcome = seat.invoker((number, station, given, cause, fired, count, place), skip)
         else:
-            emissions, failure, more = (), error, False
+            outcome = Outcome((), error)
         self._under_way.pop(attempt.identity, None)
-        self._host.settle(seat, [Settled(number, count, began, self._clock.now(), 0, emissions, failure, more)])
+        who, (emissions, failure, more, _, statements) = (number, count, began, self._clock.now(), 0), outcome
+        self._host.settle(seat, [Settled(*who, emissions, failure, more, statements=statements)])

@@ -88,4 +88,5 @@ def _outcome(attempt: Attempt, answer: Answer, emissions: Emissions, shift: int,
     began, ended = answer.began + shift, answer.ended + shift
     measured = None if answer.cpu_ns is None else Measured(answer.cpu_ns)
     who = answer.number, answer.attempt, began, ended, worker
-    return Settled(*who, emissions, answer.error, frames=answer.frames, measured=measured)
+    settled = Settled(*who, emissions, answer.error, frames=answer.frames, measured=measured)
+    return settled._replace(statements=answer.statements) if answer.statements else settled

@@ -95,7 +95,8 @@ class Packer:
         if lost is not None:
             return None, WorkerLostError(f"{attempt.where}: {lost}")
         state = seat.course.states.setdefault(station.routine_id, {}) if station.keeps_state else None
-        order = Order(key, seat.course.origin.job_id, number, count, 0, arguments, state)
+        room = seat.course.machine.settings.room
+        order = Order(key, seat.course.origin.job_id, number, count, 0, arguments, state, 1, room)
         packed, broken = guarded(pack, order)
         if broken is not None:
             del load.enclosed[before:]

@@ -30,8 +30,8 @@ DONE = b"done"
 PLAIN, REFERENCE = 0, 1
 """Of an outcome on the board: whether it is the pickle itself, or says in which segment that lies."""
 
-Sent: TypeAlias = tuple[int, str, int, int, int, int, "bytes | Segment"]
-"""An order on its way: key of the recipe, job, activation, attempt, values to skip, credit; arguments and state."""
+Sent: TypeAlias = tuple[int, str, int, int, int, int, int | None, "bytes | Segment"]
+"""An order on its way: key of the recipe, job, activation, attempt, values to skip, credit, room; what goes in."""
 
 Message: TypeAlias = tuple[list[tuple[int, bytes]], list[str], list[Sent]]
 """Recipes by key, jobs that are over, orders."""
@@ -107,21 +107,21 @@ class Server:
 
     def _perform(self, sent: Sent) -> bytes | Segment:
         """Calls one handler; gives its answer pickled, or the segment where that lies."""
-        key, job_id, number, attempt, skip, credit, inputs = sent
+        key, job_id, number, attempt, skip, credit, room, inputs = sent
         known, broken = guarded(self._understood, key, inputs)
         if broken is not None:
             moment = perf_counter_ns()
             broken.add_note("In a worker process, before the call: when its handler and its inputs were unpickled.")
             failed = Answer(number, attempt, moment, moment, (), broken, frames_of(broken), False, None)
             return self._far.pack(Order(key, job_id, number, attempt, skip, (), None), failed, bare=True)
-        order = Order(key, job_id, number, attempt, skip, known[0], known[1], credit)
+        order = Order(key, job_id, number, attempt, skip, known[0], known[1], credit, room)
         del known
         answer = self._far.run(order)
         sealed, broken = guarded(self._sealed, order, answer)
         if broken is None:
             found: bytes | Segment = sealed
             return found
-        failed = answer._replace(emissions=(), error=broken, frames=(), more=False, state=None)
+        failed = answer._replace(emissions=(), error=broken, frames=(), more=False, state=None, statements=())
         return self._far.pack(order, failed, bare=True)
 
     def _sealed(self, order: Order, answer: Answer) -> bytes | Segment:

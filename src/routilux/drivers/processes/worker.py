@@ -170,9 +170,10 @@ class Worker(threading.Thread):
             errand.size, errand.pickle_ns = _size(inputs), 2 * (perf_counter_ns() - before)
         if isinstance(inputs, Segment):
             self._segments.append(inputs)
-        most = seat.course.machine.settings.max_pending or self._desk.load.window
+        settings = seat.course.machine.settings
+        most = settings.max_pending or self._desk.load.window
         credit = min(pace.credit, most) if station.is_generator else 1
-        return pace.key, seat.course.origin.job_id, number, attempt, errand.skip, credit, inputs
+        return pace.key, seat.course.origin.job_id, number, attempt, errand.skip, credit, settings.room, inputs
 
     def _refuse(self, errands: Iterable[Errand], error: BaseException) -> None:
         """Attempts that cannot be sent fail."""
@@ -211,7 +212,7 @@ class Worker(threading.Thread):
         errands = batch.errands[batch.done : batch.done + len(found)]
         batch.done += len(found)
         answers = [self._answer(errand, kind, packed) for errand, (kind, packed) in zip(errands, found, strict=True)]
-        runs = [((ended - began) // asked, more) for _, _, began, ended, *_, more, _, asked, _ in answers]
+        runs = [((ended - began) // asked, more) for _, _, began, ended, *_, more, _, asked, _, _ in answers]
         self._desk.ended(self.post, errands, runs)
         for errand, answer in zip(errands, answers, strict=True):
             if errand.stopped:
@@ -236,7 +237,7 @@ class Worker(threading.Thread):
 
     def _settled(self, errand: Errand, answer: tuple[Any, ...]) -> Settled:
         """The fact that the fields of an answer tell."""
-        number, attempt, began, ended, emissions, error, frames, more, state, asked, cpu_ns = answer
+        number, attempt, began, ended, emissions, error, frames, more, state, asked, cpu_ns, written = answer
         station = errand.pace.station
         if state is not None:
             errand.seat.course.states[station.routine_id] = state
@@ -246,6 +247,8 @@ class Worker(threading.Thread):
             ]
         began, ended = began + self._offset_ns, ended + self._offset_ns
         settled = Settled(number, attempt, began, ended, self.post.number, emissions, error, more, frames, asked)
+        if written:
+            settled = settled._replace(statements=written)
         return settled if cpu_ns is None else settled._replace(measured=Measured(cpu_ns, errand.size, errand.pickle_ns))
 
     def _settle(self) -> None:

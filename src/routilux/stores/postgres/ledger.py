@@ -18,13 +18,14 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from routilux.errors import StoreDamagedError, StoreError
-from routilux.stores.changes import Answer, Barrier, Change, Submission
+from routilux.stores.changes import Addition, Answer, Barrier, Change, Submission
 from routilux.stores.port import Durability
 from routilux.stores.postgres.address import Address
 from routilux.stores.postgres.batch import Batch, Fact, Head, head_of
 from routilux.stores.postgres.owner import Right, fenced, take, take_again
 from routilux.stores.postgres.rows import WholeJob, find_jobs
 from routilux.stores.postgres.session import session_for_writing, store_error
+from routilux.stores.postgres.statements import Statements
 from routilux.stores.postgres.tables import check_version, make_tables
 from routilux.stores.rows import JOB, JobRow
 
@@ -89,6 +90,7 @@ class Ledger:
         self._left: _Left | None = None
         self._next_number = 0
         self._due: int | None = None
+        self._statements = Statements(address)
         self._session = session_for_writing(address, durability)
         try:
             take(self._session, address)
@@ -152,13 +154,21 @@ class Ledger:
     def _written(self, changes: Sequence[Change]) -> list[Answer]:
         self._left = _NOTHING
         batch = Batch(self.epoch, self._heads, self._looked_up(changes), self._next_number)
+        begun = any(isinstance(change, Addition) and change.statements for change in changes)
+        if begun:
+            self._begin()
         for change in changes:
+            if isinstance(change, Addition) and change.statements and change.job_id in self._heads:
+                refusal = self._statements.execute(self._session, change)
+                if refusal is not None:
+                    batch.answers.append(refusal)
+                    continue
             batch.apply(change)
         last = batch.facts[-1] if batch.facts else None
         purges = self._purges + len(batch.removed)
         self._left = _Left(changes, batch.answers, last, purges if batch.removed and last is None else None)
-        if batch.new or batch.changed or batch.removed:
-            self._transact(batch)
+        if begun or batch.new or batch.changed or batch.removed:
+            self._transact(batch, begun=begun)
         elif batch.facts and self._add(batch.facts) != len(batch.facts):
             raise fenced(self._address)
         if batch.removed:
@@ -190,13 +200,17 @@ class Ledger:
         columns = map(list, zip(*facts, strict=True))
         return self._session.execute(_ADD, (self.epoch, *columns), prepare=True).rowcount
 
-    def _transact(self, batch: Batch) -> None:
+    def _begin(self) -> None:
         with self._session.pipeline():
             self._session.execute("BEGIN", prepare=True)
             owner = self._session.execute("SELECT epoch FROM owner FOR SHARE", prepare=True)
         if owner.fetchone() != (self.epoch,):
             self._session.execute("ROLLBACK")
             raise fenced(self._address)
+
+    def _transact(self, batch: Batch, *, begun: bool) -> None:
+        if not begun:
+            self._begin()
         with self._session.pipeline():
             if batch.removed:
                 self._session.execute("DELETE FROM facts WHERE job = ANY(%s)", (list(batch.removed.values()),))

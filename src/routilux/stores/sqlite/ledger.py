@@ -14,16 +14,18 @@ from collections.abc import Sequence
 from contextlib import closing, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from routilux.errors import FencedError, KeyTakenError, StoreError, StoreUnavailableError, UnknownJobError
 from routilux.stores.chain import first_link, next_link
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
 from routilux.stores.port import Durability, NewJob, StoredJob
 from routilux.stores.rows import JOB, JobRow, job_row
+from routilux.stores.sqlite.batch import ADD_ALL, MOST_ROWS, NO_ROW, NOTHING, Batch, Head, Left, left_by
 from routilux.stores.sqlite.file import check_structure, open_for_writing, store_error
 from routilux.stores.sqlite.records import stored
 from routilux.stores.sqlite.rows import find_job, last_fact
+from routilux.stores.sqlite.statements import Statements
 from routilux.stores.sqlite.tail import Mark, Tail
 
 CHECKPOINT_BYTES = 4_000_000
@@ -33,70 +35,9 @@ HEADS_EVERY = 1_000_000_000
 _HEADS_REMEMBERED = 10_000
 _PAGE = 4_120
 _PENDING = "pending"
-_ROW = "(?, ?, ?, ?, ?, ?, ?)"
-_ADD = {
-    count: f"INSERT INTO facts (job, seq, epoch, kind, at, body, chain) VALUES {', '.join([_ROW] * count)}"
-    for count in (256, 64, 16, 4, 1)
-}
-"""By how many rows. At each statement SQLite lets go of the interpreter lock, and where other threads compute, it may
-be milliseconds until it has it back; so there are few statements."""
 _ADD_ONE = """
 INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT ?, ?, epoch, ?, ?, ?, ? FROM owner WHERE epoch = ?
 """
-_ADD_ALL = {
-    count: "INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT new.* FROM "
-    f"(VALUES {', '.join([_ROW] * count)}) AS new "
-    "WHERE new.column1 IS NOT NULL AND EXISTS (SELECT 1 FROM owner WHERE epoch = ?)"
-    for count in (2, 4, 8, 16, 32, 64, 128, 256)
-}
-"""By how many rows, where nothing else is to be written: a transaction of its own, so one statement in place of four.
-What is missing to the next number of rows is filled up with empty ones."""
-_NO_ROW = (None,) * 7
-_MOST_ROWS = max(_ADD_ALL)
-
-
-class _Head:
-    """The last entry of a job that is written to."""
-
-    __slots__ = ("chain", "job", "seq")
-
-    def __init__(self, job: JobRow, seq: int, chain: bytes) -> None:
-        self.job = job
-        self.seq = seq
-        self.chain = chain
-
-
-class _Left(NamedTuple):
-    """A transaction that has begun and, if it was left, may have been committed."""
-
-    changes: Sequence[Change]
-    answers: list[Answer]
-    last: tuple[int, int, bytes] | None
-    """Number of the job, seq and chain of an entry that is in the file if it was."""
-
-
-_NOTHING = _Left((), [], None)
-
-
-class _Transaction:
-    """What many changes come to."""
-
-    __slots__ = ("answers", "facts", "inserted", "removed", "touched")
-
-    def __init__(self) -> None:
-        self.answers: list[Answer] = []
-        self.facts: list[tuple[Any, ...]] = []
-        self.inserted = 0
-        self.touched: set[str] = set()
-        self.removed = 0
-
-    def insert(self, connection: sqlite3.Connection) -> None:
-        """Brings the entries that came since the last time into the file."""
-        for count, statement in _ADD.items():
-            while self.inserted + count <= len(self.facts):
-                rows = self.facts[self.inserted : self.inserted + count]
-                connection.execute(statement, tuple(chain.from_iterable(rows)))
-                self.inserted += count
 
 
 class Ledger:
@@ -107,14 +48,15 @@ class Ledger:
         self._path = path
         self._durability = durability
         self._connection = open_for_writing(path, durability)
-        self._heads: dict[str, _Head] = {}
+        self._heads: dict[str, Head] = {}
         self._behind: set[str] = set()
         self._newest: tuple[str, int, bytes] | None = None
-        self._open: _Left | None = None
+        self._open: Left | None = None
         self._reopen = False
         self._bytes = 0
         self._due: int | None = None
         self._tail = Tail(path)
+        self._statements = Statements()
         try:
             check_structure(self._connection, path)
             self._tail.verify(self._connection, path)
@@ -132,15 +74,13 @@ class Ledger:
         try:
             if self._open is not None and (answers := self._resolved(changes)) is not None:
                 return answers
-            if len(changes) == 1 and isinstance(changes[0], Addition) and len(changes[0].entries) == 1:
-                return self._add_one(changes, changes[0])
-            opened = _Transaction()
-            self._open = _Left(changes, opened.answers, None)
-            additions = [change for change in changes if isinstance(change, Addition)]
-            if len(additions) == len(changes) and sum(len(one.entries) for one in additions) <= _MOST_ROWS:
-                self._add_all(additions, changes, opened)
+            additions = [one for one in changes if isinstance(one, Addition) and not one.statements]
+            if len(changes) == len(additions) == 1 and len(additions[0].entries) == 1:
+                return self._add_one(changes, additions[0])
+            if len(additions) == len(changes) and sum(len(one.entries) for one in additions) <= MOST_ROWS:
+                opened = self._add_all(additions, changes)
             else:
-                self._transact(changes, opened)
+                opened = self._transact(changes)
             self._behind |= opened.touched
             self._purges += opened.removed
             self._bytes += _PAGE * (1 + len(opened.touched)) + sum(len(fact[5]) + 128 for fact in opened.facts)
@@ -179,7 +119,7 @@ class Ledger:
         with suppress(StoreError, sqlite3.Error), closing(self._connection):
             self._resolved(())
             self._checkpoint()
-            self._open = _NOTHING
+            self._open = NOTHING
             self._begin()
             self._connection.execute("UPDATE owner SET pid = 0")
             self._connection.execute("COMMIT")
@@ -192,14 +132,14 @@ class Ledger:
             raise _fenced(self._path)
 
     def _add_one(self, changes: Sequence[Change], addition: Addition) -> list[Answer]:
-        job_id, (entry,) = addition
+        job_id, (entry,), _ = addition
         head = self._heads.get(job_id) or self._head(job_id)
         if head is None:
             return [_unknown(job_id)]
         number, seq, epoch = head.job.number, head.seq + 1, self.epoch
         chain = next_link(head.chain, seq, epoch, entry)
         answers: list[Answer] = [None]
-        self._open = _Left(changes, answers, (number, seq, chain))
+        self._open = Left(changes, answers, (number, seq, chain))
         added = self._connection.execute(_ADD_ONE, (number, seq, *entry, chain, epoch)).rowcount
         if added != 1:
             self._open = None
@@ -211,26 +151,47 @@ class Ledger:
         self._open = None
         return answers
 
-    def _add_all(self, additions: Sequence[Addition], changes: Sequence[Change], opened: _Transaction) -> None:
+    def _add_all(self, additions: Sequence[Addition], changes: Sequence[Change]) -> Batch:
+        opened = Batch()
+        self._open = Left(changes, opened.answers, None)
         opened.answers += [self._add(addition, opened) for addition in additions]
         if opened.facts:
-            self._open = _left(changes, opened)
-            count = next(count for count in _ADD_ALL if count >= len(opened.facts))
-            rows = [*opened.facts, *[_NO_ROW] * (count - len(opened.facts))]
-            added = self._connection.execute(_ADD_ALL[count], (*chain.from_iterable(rows), self.epoch)).rowcount
+            self._open = left_by(changes, opened)
+            count = next(count for count in ADD_ALL if count >= len(opened.facts))
+            rows = [*opened.facts, *[NO_ROW] * (count - len(opened.facts))]
+            added = self._connection.execute(ADD_ALL[count], (*chain.from_iterable(rows), self.epoch)).rowcount
             if added != len(opened.facts):
                 raise _fenced(self._path)
+        return opened
 
-    def _transact(self, changes: Sequence[Change], opened: _Transaction) -> None:
-        self._begin()
-        for change in changes:
-            opened.answers.append(self._applied(change, opened))
-        opened.insert(self._connection)
-        self._open = _left(changes, opened)
-        self._connection.execute("COMMIT")
+    def _transact(self, changes: Sequence[Change]) -> Batch:
+        refused: dict[int, Answer] = {}
+        while True:
+            opened = Batch()
+            self._open = Left(changes, opened.answers, None)
+            self._begin()
+            for number, change in enumerate(changes):
+                answer = refused.get(number) or self._applied(change, opened)
+                if not self._connection.in_transaction:
+                    # A statement that was refused has taken back all there was: once more, without it.
+                    refused[number] = answer
+                    self._heads.clear()
+                    self._newest = None
+                    break
+                opened.answers.append(answer)
+            else:
+                opened.insert(self._connection)
+                self._open = left_by(changes, opened)
+                self._connection.execute("COMMIT")
+                return opened
 
-    def _applied(self, change: Change, opened: _Transaction) -> Answer:
+    def _applied(self, change: Change, opened: Batch) -> Answer:
         if isinstance(change, Addition):
+            if change.statements and (change.job_id in self._heads or self._head(change.job_id) is not None):
+                refusal = self._statements.execute(self._connection, change)
+                if refusal is not None:
+                    return refusal
+                self._bytes += self._statements.size
             return self._add(change, opened)
         if isinstance(change, Submission):
             return self._submit(change.job, change.created_at, opened)
@@ -238,7 +199,7 @@ class Ledger:
             return self._set_status(change, opened)
         return self._remove(change.job_id, opened) if isinstance(change, Removal) else None
 
-    def _add(self, addition: Addition, opened: _Transaction) -> Answer:
+    def _add(self, addition: Addition, opened: Batch) -> Answer:
         job_id = addition.job_id
         head = self._heads.get(job_id) or self._head(job_id)
         if head is None:
@@ -253,7 +214,7 @@ class Ledger:
         self._newest = (job_id, seq, chain)
         return None
 
-    def _submit(self, new: NewJob, created_at: int, opened: _Transaction) -> StoredJob | StoreError:
+    def _submit(self, new: NewJob, created_at: int, opened: Batch) -> StoredJob | StoreError:
         if new.key is not None:
             query = f"SELECT {JOB} FROM jobs WHERE flow_id = ? AND key = ?"
             if (row := self._connection.execute(query, (new.flow_id, new.key)).fetchone()) is not None:
@@ -265,12 +226,12 @@ class Ledger:
         job = JobRow(number, new.job_id, new.flow_id, new.key, _PENDING, created_at, 0, link)
         self._connection.execute(f"INSERT INTO jobs ({JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*job, job.crc))
         opened.facts.append((number, 0, self.epoch, "request", created_at, new.request, link))
-        self._heads[new.job_id] = _Head(job, 0, link)
+        self._heads[new.job_id] = Head(job, 0, link)
         self._add(Addition(new.job_id, new.entries), opened)
         changed = new.entries[-1].at if new.entries else created_at
         return StoredJob(*new[:4], _PENDING, created_at, changed, len(new.entries))
 
-    def _set_status(self, change: StatusChange, opened: _Transaction) -> Answer:
+    def _set_status(self, change: StatusChange, opened: Batch) -> Answer:
         head = self._heads.get(change.job_id) or self._head(change.job_id)
         if head is None:
             return _unknown(change.job_id)
@@ -281,7 +242,7 @@ class Ledger:
         )
         return None
 
-    def _remove(self, job_id: str, opened: _Transaction) -> Answer:
+    def _remove(self, job_id: str, opened: Batch) -> Answer:
         job = find_job(self._connection, job_id)
         if job is None:
             return _unknown(job_id)
@@ -297,12 +258,12 @@ class Ledger:
         self._connection.execute("UPDATE owner SET purges = purges + 1")
         return None
 
-    def _head(self, job_id: str) -> _Head | None:
+    def _head(self, job_id: str) -> Head | None:
         job = find_job(self._connection, job_id)
         if job is None:
             return None
         seq, _, _, _, _, chain = last_fact(self._connection, job)
-        self._heads[job_id] = head = _Head(job, seq, chain)
+        self._heads[job_id] = head = Head(job, seq, chain)
         return head
 
     def _resolved(self, changes: Sequence[Change]) -> list[Answer] | None:
@@ -326,7 +287,7 @@ class Ledger:
     def _write_heads(self) -> None:
         behind = [head for job_id in self._behind if (head := self._heads.get(job_id) or self._head(job_id))]
         jobs = [head.job._replace(entries=head.seq, chain=head.chain) for head in behind]
-        self._open = _NOTHING
+        self._open = NOTHING
         self._begin()
         self._connection.executemany(
             "UPDATE jobs SET entries = ?, chain = ?, crc = ? WHERE number = ?",
@@ -353,9 +314,7 @@ class Ledger:
             self._write_mark()
 
 
-def _again(
-    connection: sqlite3.Connection, new: NewJob, row: tuple[Any, ...], opened: _Transaction
-) -> StoredJob | StoreError:
+def _again(connection: sqlite3.Connection, new: NewJob, row: tuple[Any, ...], opened: Batch) -> StoredJob | StoreError:
     # The first submission may stand in this very transaction.
     opened.insert(connection)
     first = stored(connection, job_row(row))
@@ -365,13 +324,6 @@ def _again(
         f"Flow {new.flow_id!r} has had the key {new.key!r} before, for job {first.job_id} with another request. "
         "Use another key."
     )
-
-
-def _left(changes: Sequence[Change], opened: _Transaction) -> _Left:
-    if not opened.facts:
-        return _Left(changes, opened.answers, None)
-    number, seq, *_, link = opened.facts[-1]
-    return _Left(changes, opened.answers, (number, seq, link))
 
 
 def _fenced(path: Path) -> FencedError:
