@@ -126,7 +126,9 @@ class JobLog:
         if self._ending and isinstance(fact, Settled) and fact.statements:
             self._held.append((fact, then))
             return
-        ending = self._may_write and not self._counts(fact)
+        ending = self._may_write and not isinstance(fact, HARMLESS)
+        if ending and isinstance(fact, Settled):
+            ending = not completes(self._course.machine, fact)
         complete, entry, statements = self._completed(fact)
         if ending or (isinstance(complete, Settled) and complete.error is not None):
             self._ending.add(id(complete))
@@ -178,10 +180,6 @@ class JobLog:
                 text = f"{self._where(fact)}: what it emitted, or keeps as state, cannot be stored. {error}"
                 fact, statements = self._failed(fact, type(error)(text)), ()
         return fact, self._entry(fact), statements
-
-    def _counts(self, fact: Happening) -> bool:
-        """Whether nothing but its own attempt ends by it."""
-        return completes(self._course.machine, fact) if isinstance(fact, Settled) else isinstance(fact, HARMLESS)
 
     def _with_statements(self, fact: Settled) -> tuple[Settled, Sequence[Statement]]:
         """An outcome as it is kept, and what is executed with it.
