@@ -70,7 +70,7 @@ class AsyncStream(AsyncIterator[Any]):
             return
         self._over = True
         if self._first is not None:
-            self._mode.end_unread()
+            self._mode.end_idle()
         else:
             self._mode.cancel(ABANDONED)
             await self.job.wait_async()

@@ -146,13 +146,10 @@ class Engine(LocalHost):
 
     def close(self, *, wait: bool = True) -> None:
         """Ends the workers and whatever waits for moments; not for a worker to call."""
-        undisturbed(self._dismiss)
+        undisturbed(self.alarms.close)
+        undisturbed(self.crew.close, wait=False)
         if wait:
             self.crew.close()
-
-    def _dismiss(self) -> None:
-        self.alarms.close()
-        self.crew.close(wait=False)
 
     def _attend(self) -> None:
         """Something was told: it is heeded here and now, or by the loop that keeps the turn."""

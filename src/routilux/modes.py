@@ -59,25 +59,30 @@ class Mode(Steering):
         """Has a job that runs end because of an error elsewhere; does not wait."""
         self.cancel(_said(error))
 
-    def end_idle(self, error: BaseException) -> None:
-        """Ends a job that nothing runs."""
-        self._end(_said(error))
+    def end_idle(self, error: BaseException | None = None) -> None:
+        """Ends a job that nothing runs: because of an error, or because its stream was never read."""
+        if not self.course.finished.is_set():
+            machine = self.course.machine
+            machine.cancel(ABANDONED if error is None else _said(error))
+            machine.running.clear()
+            machine.done = True
+            self.course.finish(self._clock.now(), ())
 
-    @abstractmethod
     def begin(self, first: Started) -> None:
         """The job has begun; in sequence nothing of it runs until somebody runs it."""
+        undisturbed(self._begin, first)
 
     @abstractmethod
     def execute(self, first: Started) -> None:
         """Runs the job and returns when it is over; Ctrl-C cancels it and is raised again."""
 
-    @abstractmethod
     def start(self, first: Started) -> None:
         """Has the job run, and returns at once; the program does not end before the job."""
+        undisturbed(self._start, first)
 
-    @abstractmethod
     def run_beside(self, first: Started) -> None:
         """Has the job run beside others that share its engine, which is not closed; in sequence, runs it."""
+        self.begin(first)
 
     @abstractmethod
     def start_stream(self, first: Started) -> None:
@@ -95,17 +100,11 @@ class Mode(Steering):
     def end_stream(self) -> None:
         """The reader will take no more: the job is over, or it is cancelled. Does not wait."""
 
-    def end_unread(self) -> None:
-        """The stream was never read: the job is cancelled before it begins."""
-        self._end(ABANDONED)
+    @abstractmethod
+    def _begin(self, first: Started) -> None: ...
 
-    def _end(self, reason: str) -> None:
-        if not self.course.finished.is_set():
-            machine = self.course.machine
-            machine.cancel(reason)
-            machine.running.clear()
-            machine.done = True
-            self.course.finish(self._clock.now(), ())
+    @abstractmethod
+    def _start(self, first: Started) -> None: ...
 
     def _refuse_self_wait(self) -> None:
         worker = threading.current_thread()
@@ -131,22 +130,19 @@ class SequentialMode(Mode):
     def is_idle(self) -> bool:
         return self.course.thread in (None, self._made_by) and self._thread is None
 
-    def end_idle(self, error: BaseException) -> None:
+    def end_idle(self, error: BaseException | None = None) -> None:
         self.course.thread = None
         super().end_idle(error)
 
-    def begin(self, first: Started) -> None:
+    def _begin(self, first: Started) -> None:
         apply(self.course.machine, first)
 
     def execute(self, first: Started) -> None:
-        self.begin(first)
+        self._begin(first)
         self._run()
 
-    def start(self, first: Started) -> None:
-        undisturbed(self._start, first)
-
     def _start(self, first: Started) -> None:
-        self.begin(first)
+        self._begin(first)
         self._thread = threading.Thread(target=self._run, name=f"routilux-{self.course.origin.flow_id}")
         self._thread.start()
 
@@ -220,9 +216,6 @@ class EngineMode(Mode):
     def is_idle(self) -> bool:
         return not self._begun
 
-    def begin(self, first: Started) -> None:
-        undisturbed(self._begin, first)
-
     def _begin(self, first: Started) -> None:
         self._begun = True
         self._engine.post(self._seat, first)
@@ -243,15 +236,9 @@ class EngineMode(Mode):
             raise
         self._close()
 
-    def start(self, first: Started) -> None:
-        undisturbed(self._start, first)
-
     def _start(self, first: Started) -> None:
         self._close_later(keep_program=True)
-        self.begin(first)
-
-    def run_beside(self, first: Started) -> None:
-        self.begin(first)
+        self._begin(first)
 
     def start_stream(self, first: Started) -> None:
         self.course.unread = self._unread

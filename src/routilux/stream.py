@@ -71,7 +71,7 @@ class Stream(Iterator[Any]):
         if self._first is None:
             self._mode.end_stream()
         else:
-            self._mode.end_unread()
+            self._mode.end_idle()
 
     def __del__(self) -> None:
         if not self._over:

@@ -48,8 +48,11 @@ class DurableEngineMode(EngineMode):
     def break_off(self, error: BaseException) -> None:
         self._engine.leave(self._seat, error)
 
-    def end_idle(self, error: BaseException) -> None:
-        self.course.let_go(error)
+    def end_idle(self, error: BaseException | None = None) -> None:
+        if error is None:
+            super().end_idle()
+        else:
+            self.course.let_go(error)
 
     def see_through(self, first: Started | None = None) -> None:
         super().see_through(first)
@@ -67,13 +70,13 @@ class KnownMode(Mode):
     def break_off(self, error: BaseException) -> None:
         """Whoever runs it does."""
 
-    def begin(self, first: Started) -> None:
+    def _begin(self, first: Started) -> None:
         """It has."""
 
     def execute(self, first: Started) -> None:
         self.wait(None)
 
-    def start(self, first: Started) -> None:
+    def _start(self, first: Started) -> None:
         """It has been."""
 
     def run_beside(self, first: Started) -> None:

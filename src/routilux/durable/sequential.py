@@ -134,7 +134,7 @@ class DurableSequentialMode(SequentialMode):
         self._leaving: BaseException | None = None
         """What left the block of the flow."""
 
-    def begin(self, first: Started) -> None:
+    def _begin(self, first: Started) -> None:
         if not self.course.machine.started:
             apply(self.course.machine, first)
 
@@ -143,9 +143,11 @@ class DurableSequentialMode(SequentialMode):
         self._driver.leaves = True
         self._driver.post(Freed(self._clock.now()))
 
-    def end_idle(self, error: BaseException) -> None:
+    def end_idle(self, error: BaseException | None = None) -> None:
         self.course.thread = None
-        if not self.course.finished.is_set():
+        if error is None:
+            super().end_idle()
+        elif not self.course.finished.is_set():
             self._let_go(error)
 
     def _run(self) -> None:
