@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from routilux.execution_mode import ExecutionMode
 from routilux.firing import Batch, Collect
+from routilux.machine.folded import page_of
 from routilux.machine.gates import Gate
 from routilux.machine.machine import Machine
 from routilux.machine.stranded import missing_partners
@@ -32,7 +33,9 @@ def waiting(machine: Machine, moment: int, workers: Callable[[ExecutionMode], in
     found = []
     ready: Counter[str] = Counter()
     for mode, queue in machine.queues.items():
-        here = Counter(activation[1].routine_id for activation in list(queue.ready))
+        here: Counter[str] = Counter()
+        for activation in list(queue.ready):
+            here[activation[1].routine_id] += page_of(activation).count if activation[1].folded else 1
         ready += here
         found += [Waiting(one, _why_ready_waits(machine, one, workers(mode)), count) for one, count in here.items()]
     for routine_id, lane in machine.admission.lanes.items():

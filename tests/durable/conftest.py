@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import pytest
 
 from routilux.durable.payload import Payloads
-from routilux.durable.records import Records
+from routilux.durable.records import FEW, Records
 from routilux.durable.stored_error import known_exceptions
 from routilux.payloads import Codec
 
@@ -24,7 +24,9 @@ def records(blobs: dict[str, bytes]) -> Callable[..., Records]:
         blobs[name := f"blob-{len(blobs)}"] = data
         return name
 
-    def make(known: Iterable[type[BaseException]] = (), types: Iterable[type] = (), **limits: int) -> Records:
-        return Records(Payloads(Codec(types, **limits), save, blobs.__getitem__), known_exceptions(known))
+    def make(
+        known: Iterable[type[BaseException]] = (), types: Iterable[type] = (), few: int = FEW, **limits: int
+    ) -> Records:
+        return Records(Payloads(Codec(types, **limits), save, blobs.__getitem__), known_exceptions(known), few=few)
 
     return make

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import nullcontext
 from typing import NoReturn
 
@@ -29,13 +29,14 @@ from routilux.errors import (
     WorkerLostError,
 )
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Fact, JobStatus, Opened, Origin, Revived, Settled, Started, taken_out
+from routilux.facts import JobStatus, Opened, Origin, Revived, Settled, Started, taken_out
 from routilux.flow import FlowDefinition
 from routilux.guard import text_of
 from routilux.job import Job
 from routilux.launch import Launch, Planned, Prepared, new_recorder
+from routilux.machine.delivery import Activation
 from routilux.machine.machine import Machine
-from routilux.machine.replay import replay
+from routilux.machine.replay import Replay
 from routilux.modes import Mode
 from routilux.ports import Clock
 from routilux.settings import Settings
@@ -207,7 +208,7 @@ class StoredJobs:
         )
         suspects = 0
         if past is not None:
-            replay(course.machine, self._told_again(past, course))
+            self._tell_again(past, course)
             ledger = course.machine.ledger
             history.absorb(taken_out(ledger.records), taken_out(ledger.unusual))
             suspects = course.machine.delivery.fired
@@ -228,22 +229,29 @@ class StoredJobs:
             course.finish(self._clock.now(), ())
         return prepared
 
-    def _told_again(self, past: Past, course: Course) -> Iterator[Fact]:
-        """What happened to a job, and then that its process died, if it is not over."""
-        for fact in past.facts(course):
+    def _tell_again(self, past: Past, course: Course) -> None:
+        """Has happen to a machine what happened to a job, and then that its process died, if it is not over."""
+        replay = Replay(course.machine)
+        for fact in past.facts(course, replay):
             if isinstance(fact, Started):
                 course.started_at = fact.moment
-            yield fact
+            replay.tell(fact)
+        for fact in self._lost(past, course, replay):
+            replay.tell(fact)
+        replay.end()
+
+    def _lost(self, past: Past, course: Course, replay: Replay) -> list[Settled]:
+        """The attempts that a process died of, or that must not run twice, as failures; they are durable."""
         machine, origin = course.machine, course.origin
         if past.revived and (machine.done or machine.end is not None):
             raise JobOverError(f"Job {origin.job_id} cannot be tried again: {_said_of_end(machine)}")
         if machine.done or machine.end is not None:
-            return
+            return []
         moment = self._clock.now()
         lost = [
-            Settled(number, attempt, moment, moment, -1, error=_died(course, number))
+            Settled(number, attempt, moment, moment, -1, error=_died(origin.flow_id, activation))
             for number, attempt in past.crashes.running.items()
-            if number in machine.running and machine.running[number][5] == attempt
+            if (activation := replay.activation(number)) is not None and activation[5] == attempt
         ]
         opened = Opened(moment, origin.epoch_offset_ns, machine.delivery.fired)
         revival = [Revived(moment)] if past.revived else []
@@ -251,7 +259,7 @@ class StoredJobs:
             # Before it is durable that the job was revived: what nobody revived would be found to be over again.
             self._store.set_status(origin.job_id, JobStatus.PENDING.value)
         JobLog(course, self._store, self._paper.forms.records).write([opened, *revival, *lost])
-        yield from lost
+        return lost
 
     def _forget(self, course: Course) -> None:
         """A job has ended, or was let go. It is claimed until the store has what is to be known of it."""
@@ -275,9 +283,8 @@ def _said_of_end(machine: Machine) -> str:
     return "nothing failed in it." if cause is None else f"{type(cause).__name__}: {text_of(cause)}"
 
 
-def _died(course: Course, number: int) -> WorkerLostError:
-    routine_id = course.machine.running[number][1].routine_id
+def _died(flow_id: str, activation: Activation) -> WorkerLostError:
     return WorkerLostError(
-        f"Flow {course.origin.flow_id!r}, routine {routine_id!r}: the process that ran activation {number} ended "
-        "before its handler did."
+        f"Flow {flow_id!r}, routine {activation[1].routine_id!r}: the process that ran activation {activation[0]} "
+        "ended before its handler did."
     )

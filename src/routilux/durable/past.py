@@ -10,7 +10,8 @@ from routilux.decision import Verdict
 from routilux.durable.crashes import Crashes
 from routilux.durable.records import Records
 from routilux.facts import Begun, Fact, Opened, Origin, Rang, Revived, Settled, StoredFact
-from routilux.machine.machine import Machine
+from routilux.machine.delivery import Activation
+from routilux.machine.replay import Replay
 from routilux.stores import port
 
 REVIVED = "revived"
@@ -37,18 +38,19 @@ class Past:
         assert isinstance(opened, Opened)
         return opened
 
-    def facts(self, course: Course) -> Iterator[Fact]:
+    def facts(self, course: Course, replay: Replay) -> Iterator[Fact]:
         """What happened, in order; what a routine kept as its state goes straight into the course.
 
         What stopped a job that was revived later is forgiven while it happens.
         """
-        running, failures = course.machine.running, course.machine.failures
+        failures = course.machine.failures
         for stored in self._store.entries(self._origin.job_id):
             fact, state = self._read(stored.entry)
-            if isinstance(fact, Settled) and state is not None and fact.activation_id in running:
-                course.states[running[fact.activation_id][1].routine_id] = state
+            activation = replay.activation(fact.activation_id) if isinstance(fact, Settled) else None
+            if activation is not None and state is not None:
+                course.states[activation[1].routine_id] = state
             if not isinstance(fact, (Opened, Begun, Revived)):
-                failures.forgiving = _may_stop(course.machine, fact) and self._is_revived_after(stored.seq)
+                failures.forgiving = _may_stop(activation, fact) and self._is_revived_after(stored.seq)
                 yield fact
         failures.forgiving = False
 
@@ -68,10 +70,9 @@ class Past:
         return _shifted(fact, shift), state
 
 
-def _may_stop(machine: Machine, fact: Fact) -> bool:
+def _may_stop(activation: Activation | None, fact: Fact) -> bool:
     """Whether a failure may come of it."""
     if isinstance(fact, Settled):
-        activation = machine.running.get(fact.activation_id)
         limit = None if activation is None else activation[1].timeout_ns
         late = limit is not None and fact.ended - fact.began > limit
         return late or (fact.error is not None and fact.decision in (None, Verdict.STOP))

@@ -9,6 +9,7 @@ import msgspec
 
 from routilux.errors import PayloadError
 from routilux.guard import guarded
+from routilux.page import Page
 from routilux.parcel import Parcel
 from routilux.payloads import Codec
 
@@ -20,6 +21,23 @@ NOTHING = msgspec.Raw()
 
 # No value is written so: the codec has a tag for mappings that have a "$" themselves.
 _ELSEWHERE = b'{"$":"blob","v":'
+
+
+class StoredPage(Page):
+    """Values as they stand in a record."""
+
+    __slots__ = ("_codec", "_data")
+
+    def __init__(self, event: str, count: int, data: msgspec.Raw, codec: Codec) -> None:
+        """Raises `PayloadError` where they are not what they should be."""
+        super().__init__(event, count)
+        self._data = data
+        self._codec = codec
+        if len(self.open()) != count:
+            raise PayloadError(f"{event}: a page of {count} values has another number of them.")
+
+    def open(self) -> list[Any]:
+        return self._codec.decode_plain(bytes(self._data), self.event)
 
 
 class Payloads:
@@ -38,6 +56,11 @@ class Payloads:
         if len(data) <= INLINE:
             return msgspec.Raw(data)
         return msgspec.Raw(_ELSEWHERE + msgspec.json.encode(self._save(data)) + b"}")
+
+    def put_all(self, values: list[Any]) -> bytes | None:
+        """What stands for several values together, if they are plain and small enough to stand in place."""
+        data = self.codec.encode_plain(values)
+        return data if data is not None and len(data) <= INLINE else None
 
     def take(self, put: msgspec.Raw, root: str) -> Any:
         """The value; raises `PayloadError`."""

@@ -9,18 +9,21 @@ that of a `Begun` also name the routine, for whoever reads them without the flow
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import msgspec
 
 from routilux.decision import Decision, TryAgain, Verdict
 from routilux.durable.error_records import ErrorRecord, ErrorRecords
-from routilux.durable.payload import NOTHING, Payloads
+from routilux.durable.payload import NOTHING, Payloads, StoredPage
 from routilux.durable.stored_error import Known
 from routilux.errors import PayloadError, StoredJobError
 from routilux.facts import (
     Begun,
     Cancelled,
+    Emissions,
     Measured,
     Opened,
     Paused,
@@ -31,8 +34,12 @@ from routilux.facts import (
     Started,
     StoredFact,
 )
+from routilux.page import Pages
 
 FORMAT = 1
+MOST_ON_PAGE = 1000
+FEW = 32
+"""Emissions that are not worth pages."""
 
 
 class Record(NamedTuple):
@@ -88,7 +95,7 @@ class _Settled(
     omit_defaults=True,
     rename={"activation_id": "a", "attempt": "n", "began": "b", "ended": "e", "worker": "w", "emissions": "m"}
     | {"error": "x", "more": "g", "asked": "k", "stopped": "s", "decision": "v", "measured": "u", "state": "z"}
-    | {"routine_id": "r", "wrote": "q", "format": "f"},
+    | {"routine_id": "r", "wrote": "q", "pages": "y", "format": "f"},
 ):
     activation_id: int
     attempt: int
@@ -106,6 +113,8 @@ class _Settled(
     state: msgspec.Raw = NOTHING
     routine_id: str = ""
     wrote: int = 0
+    pages: list[tuple[str, int, msgspec.Raw]] = []
+    """Where there are many emissions: events, how many values are emitted on each, and these."""
     format: int = FORMAT
 
 
@@ -135,10 +144,14 @@ _steered = msgspec.json.Decoder(_Steered).decode
 class Records:
     """Writes and reads the records of the jobs of one flow."""
 
-    __slots__ = ("_errors", "_payloads")
+    __slots__ = ("_errors", "_few", "_payloads")
 
-    def __init__(self, payloads: Payloads, known: Known) -> None:
-        """`known` are the exception classes that may stand behind a stored error; see `known_exceptions`."""
+    def __init__(self, payloads: Payloads, known: Known, *, few: int = FEW) -> None:
+        """`known` are the exception classes that may stand behind a stored error; see `known_exceptions`.
+
+        More than `few` emissions are kept by the page.
+        """
+        self._few = few
         self._payloads = payloads
         self._errors = ErrorRecords(payloads.codec, known)
 
@@ -229,6 +242,7 @@ class Records:
             wrote,
         ) = fact
         put = self._payloads.put
+        pages = self._pages(emissions) if len(emissions) > self._few else []
         return _json(
             _Settled(
                 activation_id,
@@ -236,7 +250,7 @@ class Records:
                 began,
                 ended,
                 worker,
-                [(event, put(value, event)) for event, value in emissions],
+                [] if pages else [(event, put(value, event)) for event, value in emissions],
                 NOTHING if error is None else self._errors.written(error, frames),
                 more,
                 asked,
@@ -246,8 +260,26 @@ class Records:
                 NOTHING if state is None else put(dict(state), "state"),
                 routine_id,
                 wrote,
+                pages,
             )
         )
+
+    def _pages(self, emissions: Emissions) -> list[tuple[str, int, msgspec.Raw]]:
+        """Emissions by the page; none where a value does not fit on one, or where little would be on each."""
+        pages: list[tuple[str, int, msgspec.Raw]] = []
+        for event, group in groupby(emissions, itemgetter(0)):
+            values, done, count = [value for _, value in group], 0, MOST_ON_PAGE
+            while done < len(values):
+                some = values[done : done + count]
+                data = self._payloads.put_all(some)
+                if data is not None:
+                    pages.append((event, len(some), msgspec.Raw(data)))
+                    done += len(some)
+                elif len(some) == 1:
+                    return []
+                else:
+                    count = len(some) // 2
+        return pages if len(pages) * self._few <= len(emissions) else []
 
     def _read_settled(self, stored: _Settled) -> Told:
         if stored.format != FORMAT:
@@ -261,13 +293,17 @@ class Records:
             state = take(stored.state, "state")
             if type(state) is not dict:
                 raise PayloadError("state: it is no mapping.")
+        emissions: Emissions = [(event, take(value, event)) for event, value in stored.emissions]
+        if stored.pages:
+            codec = self._payloads.codec
+            emissions = Pages([StoredPage(event, count, data, codec) for event, count, data in stored.pages])
         fact = Settled(
             stored.activation_id,
             stored.attempt,
             stored.began,
             stored.ended,
             stored.worker,
-            [(event, take(value, event)) for event, value in stored.emissions],
+            emissions,
             error,
             stored.more,
             frames,

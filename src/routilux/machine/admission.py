@@ -37,9 +37,9 @@ class Admission:
     def pending(self) -> int:
         """How many activations are ready, in whatever mode, or wait for a limit."""
         if not self._mixed:
-            return len(self.home.ready)
+            return len(self.home.ready) + self.home.folded
         held = sum(len(lane.waiting) for lane in self.lanes.values())
-        return held + sum(len(queue.ready) for queue in self._queues.values())
+        return held + sum(len(queue.ready) + queue.folded for queue in self._queues.values())
 
     def __bool__(self) -> bool:
         """Whether anything is ready, or waits only for somebody to ask or to give way."""

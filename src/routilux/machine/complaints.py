@@ -10,6 +10,7 @@ from routilux.errors import HandlerReturnError, HandlerTimeoutError, JobTimeoutE
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Emissions, Frame
 from routilux.machine.plan import Station
+from routilux.page import Pages
 from routilux.slots import OUTPUT
 
 
@@ -44,7 +45,8 @@ def objection(flow_id: str, station: Station, emissions: Emissions, took: int) -
     """Why an attempt that raised nothing has failed all the same, if it has."""
     if station.timeout_ns is not None and took > station.timeout_ns:
         return handler_timeout(flow_id, station)
-    for event, value in emissions:
+    looked_at = ((page.event, None) for page in emissions.pages) if isinstance(emissions, Pages) else emissions
+    for event, value in looked_at:
         if is_mistake(value) or (event == OUTPUT and not station.declares_output):
             return mistake_in(flow_id, station.routine_id, value)
     return None

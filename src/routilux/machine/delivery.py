@@ -46,10 +46,12 @@ class Misfire(NamedTuple):
 class Queue:
     """What may start in one mode."""
 
-    __slots__ = ("ready", "suspended")
+    __slots__ = ("folded", "ready", "suspended")
 
     def __init__(self) -> None:
         self.ready: deque[Activation] = deque()
+        self.folded = 0
+        """How many more are ready than that: of each page of activations, all but one."""
         self.suspended: list[tuple[int, Activation]] = []
         """The open generators that nobody is asking for a value now: a heap, the youngest first."""
 
@@ -60,6 +62,7 @@ class Queue:
         """Forgets all of it."""
         self.ready.clear()
         self.suspended.clear()
+        self.folded = 0
 
 
 class Delivery:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from routilux.facts import Emissions
 from routilux.machine.delivery import Activation, Delivery
+from routilux.machine.folded import emit_pages
 from routilux.machine.scopes import Place, Scope
+from routilux.page import Pages
 from routilux.slots import ERROR
 
 
@@ -33,6 +35,9 @@ class FanOuts:
         progress = self._progress(activation) if more or place is not None else None
         if progress is not None and more:
             progress.yields += yields
+        if place is None and isinstance(emissions, Pages):
+            emit_pages(self._delivery, station, emissions, number, moment)
+            return
         for event, value in emissions:
             there = place
             if progress is not None and place is not None and event != ERROR:

@@ -37,6 +37,7 @@ from routilux.machine.complaints import (
 from routilux.machine.delivery import Activation, Delivery, Misfire
 from routilux.machine.failures import Failures
 from routilux.machine.fanouts import FanOuts
+from routilux.machine.folded import unfold
 from routilux.machine.ledger import Ledger, Recorded, failure_of, without_traceback
 from routilux.machine.plan import Plan
 from routilux.machine.stranded import stranded
@@ -135,7 +136,7 @@ class Machine:
                 if unread >= self.window:
                     return None
                 activation = ready.popleft()
-                if activation[1].limited and not self.admission.enter(activation, moment):
+                if activation[1].limited and not self._may_begin(activation, moment):
                     continue
             if activation is not None:
                 self.running[activation[0]] = activation
@@ -148,6 +149,15 @@ class Machine:
             if not ready:
                 return None
         return None
+
+    def _may_begin(self, activation: Activation, moment: int) -> bool:
+        """Whether something ready may begin; a page of activations only makes way for them."""
+        if not activation[1].folded:
+            return self.admission.enter(activation, moment)
+        error = unfold(self.plan, self.delivery, activation)
+        if error is not None:
+            self.stop(JobStatus.FAILED, error)
+        return False
 
     def rest(self, moment: int) -> None:
         """If nothing can run, hands over what was only waiting for that, or finishes the job."""

@@ -68,6 +68,8 @@ class Station:
     """Whether each attempt is measured, for which it takes the way of those that need care."""
     successor: Station | None = None
     """Set where the one thing that follows a value is that this plain station fires with it."""
+    folded: bool = False
+    """Whether it stands in for a station, for a page of activations that are not made yet."""
 
     limited: bool = field(init=False)
     """Whether its activations may have to wait although a worker is free."""
@@ -75,7 +77,7 @@ class Station:
     """Whether one message is all it takes to fire."""
 
     def __post_init__(self) -> None:
-        self.limited = self.limit is not None or bool(self.needs)
+        self.limited = self.limit is not None or bool(self.needs) or self.folded
         self.direct = isinstance(self.rule, AllSlots) and len(self.names) == 1 and not self.holds
 
 

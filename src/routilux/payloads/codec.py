@@ -59,6 +59,18 @@ class Codec:
             raise _too_large(root, data, self._max_payload)
         return data
 
+    def encode_plain(self, values: list[Any]) -> bytes | None:
+        """The bytes of several values as one list; `None` where one is not JSON's own, or where that is a lot."""
+        data = _written_plainly(values) if is_plain(values, MAX_DEPTH, [MAX_ITEMS]) else None
+        return None if data is None or len(data) > self._max_payload else data
+
+    def decode_plain(self, data: bytes, root: str = "value") -> list[Any]:
+        """The values that `encode_plain` was given; raises `PayloadError`."""
+        values, broken = guarded(_from_json, data)
+        if broken is not None or type(values) is not list or not is_plain(values, MAX_DEPTH, [MAX_ITEMS]):
+            raise PayloadError(f"{root}: it is no list of plain values.")
+        return values
+
     def decode(self, data: bytes, root: str = "value") -> Any:
         """The value of some bytes; raises nothing but `PayloadError`, whatever they are."""
         if len(data) > self._max_payload:
