@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -123,31 +124,46 @@ def stored_stream(scale: float, repetitions: int) -> list[Figure]:
 
 PENDING = """
 import sys, time
-from benchmarks.stored import pending_flow
-began = time.perf_counter()
+from benchmarks.stored import pending_flow, resident
+before, began = resident(), time.perf_counter()
 def first(x):
-    print(time.perf_counter() - began, flush=True)
+    print(time.perf_counter() - began, (resident() - before) / 1e6, flush=True)
     raise SystemExit
-pending_flow(sys.argv[1], first).execute("burst", {"n": int(sys.argv[2])}, key="pending")
+pending_flow(sys.argv[1], first).execute("portions", {"n": int(sys.argv[2]), "each": int(sys.argv[3])}, key="pending")
 """
 
 
+def resident() -> int:
+    """The bytes of memory that this process has."""
+    return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * resource.getpagesize()
+
+
+@routine
+def portions(n: int, each: int, ctx: Context) -> None:
+    """Emits how many values are to be emitted at a time, as often as it takes."""
+    for _ in range(n // each):
+        ctx.emit("output", each)
+
+
 def pending_flow(path: str, handler: Any) -> Flow:
-    """A flow whose job has all of its activations open, but for one."""
+    """A flow whose job has all of its activations open, but for those that emitted what they are given."""
     flow = Flow("pending", store=path, durability="process", max_payload=2**30)
-    flow.chain(flow.add_routine(burst, "burst"), flow.add_routine(handler, "work"))
+    flow.chain(portions, flow.add_routine(burst, "burst"), flow.add_routine(handler, "work"))
     return flow
 
 
 def stored_pending(scale: float, _repetitions: int) -> list[Figure]:
-    """A fresh process takes up a job with a million open activations."""
-    count = max(1000, int(1_000_000 * scale))
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = [sys.executable, "-c", PENDING, f"{folder}/pending.db", str(count)]
-        found = [subprocess.run(arguments, capture_output=True, text=True, check=False).stdout for _ in range(4)]
-    seconds = sorted(map(float, found[1:]))
-    measure = f"stored: from opening a store to the first of {count:,} open activations"
-    return [Figure(measure, 1, "s", seconds[0], seconds[1])]
+    """A fresh process takes up one job with a million open activations, each of which has a number as its input."""
+    count, figures = max(1000, int(1_000_000 * scale)), []
+    for each in (count, 1000):
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = [sys.executable, "-c", PENDING, f"{folder}/pending.db", str(count), str(each)]
+            found = [subprocess.run(arguments, capture_output=True, text=True, check=False).stdout for _ in range(4)]
+        seconds, megabytes = (sorted(map(float, column)) for column in zip(*map(str.split, found[1:]), strict=True))
+        where = f"the first of {count:,} open activations of one job, emitted {each:,} at a time"
+        figures.append(Figure(f"stored: from opening a store to {where}", 1, "s", seconds[0], seconds[1]))
+        figures.append(Figure(f"stored: memory taken up to {where}", 50, "MB", megabytes[0], megabytes[1]))
+    return figures
 
 
 def stored_dbos(scale: float, repetitions: int) -> list[Figure]:

@@ -32,7 +32,7 @@ FIGURES = {
     "stored-chain": 1,
     "stored-flight": 1,
     "stored-stream": 1,
-    "stored-pending": 1,
+    "stored-pending": 4,
     "stored-dbos": 2,
     "stored-postgres": 2,
 }

@@ -229,6 +229,8 @@ def test_jobs_are_listed_newest_first_by_flow_and_status(open_again: OpenAgain) 
         some = [int(job.job_id) for job in store.jobs("flow 0", ("running", "failed"))]
         assert some == [one for one in listed if one % 2 == 0 and one % 9 in (0, 6)]
         assert list(store.jobs("flow 2")) == []
+        assert store.job_ids("flow 0", ("running", "failed")) == [str(number) for number in some[::-1]]
+        assert store.job_ids("flow 2", ("running", "failed")) == []
 
 
 def test_large_values_are_kept_by_name(open_again: OpenAgain) -> None:

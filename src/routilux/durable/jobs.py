@@ -7,7 +7,6 @@ import threading
 import weakref
 from collections.abc import Collection
 from contextlib import nullcontext
-from typing import NoReturn
 
 from routilux.course import Course
 from routilux.durable.engine import DurableEngine
@@ -117,11 +116,12 @@ class StoredJobs:
         with self._taking:
             self._store.flush()
             before = set(self._claimed)  # A job that ends now is given up only when the store says so.
-            known = {one.job_id: one for one in self._store.jobs(self._flow.flow_id, statuses)}
-            wanted = list(known)[::-1] if job_ids is None else job_ids
-            for job_id in [one for one in wanted if one not in before | self._claimed]:
+            wanted = self._store.job_ids(self._flow.flow_id, statuses) if job_ids is None else job_ids
+            for job_id in wanted:
+                if job_id in before or job_id in self._claimed:
+                    continue
                 try:
-                    stored = known.get(job_id) or self._missed(job_id)
+                    stored = self._found(job_id, statuses)
                     revived = stored.status in FINISHED
                     prepared = self._taken_up(stored, engine, in_thread=True, revived=revived)
                     prepared.mode.start(prepared.first)
@@ -142,11 +142,13 @@ class StoredJobs:
         if self._own_store:
             self._store.close()
 
-    def _missed(self, job_id: str) -> NoReturn:
-        """Raises why a job cannot be asked to go on."""
+    def _found(self, job_id: str, statuses: Collection[str]) -> StoredJob:
+        """A job that is to go on; raises why it cannot."""
         stored = self._store.job(job_id)
         if stored is None or stored.flow_id != self._flow.flow_id:
             raise UnknownJobError(f"Flow {self._flow.flow_id!r} has no job {job_id!r} in its store.")
+        if stored.status in statuses:
+            return stored
         hint = " `retry_failed` has it try again what failed." if stored.status == JobStatus.FAILED else ""
         raise JobOverError(f"Job {job_id} is {stored.status}, and nothing of it is left to run.{hint}")
 

@@ -33,7 +33,7 @@ class Replay:
 
     def tell(self, fact: Fact) -> None:
         """A fact happens."""
-        if isinstance(fact, Settled):
+        if self._firsts and isinstance(fact, Settled):
             self.activation(fact.activation_id)
         apply(self._machine, fact)
         self._begin_all()

@@ -82,6 +82,10 @@ class CommittedStore(Store):
         self._same_process()
         return self._records.jobs(flow_id, statuses)
 
+    def job_ids(self, flow_id: str, statuses: Collection[str]) -> list[str]:
+        self._same_process()
+        return self._records.job_ids(flow_id, statuses)
+
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
         self._same_process()
         return self._records.entries(job_id, after)

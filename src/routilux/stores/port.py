@@ -97,6 +97,10 @@ class Records(ABC):
         """The jobs, newest first: of one flow or of all, in any of some statuses or in whichever."""
 
     @abstractmethod
+    def job_ids(self, flow_id: str, statuses: Collection[str]) -> list[str]:
+        """The ids of the jobs of a flow in any of some statuses, oldest first; nothing else of them is looked at."""
+
+    @abstractmethod
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
         """The entries of a job from number `after` + 1 on, a page at a time.
 

@@ -49,6 +49,11 @@ class PostgresRecords(Records):
                     yield one.stored
                 values["before"] = found[-1].job.number
 
+    def job_ids(self, flow_id: str, statuses: Collection[str]) -> list[str]:
+        query = "SELECT job_id FROM jobs WHERE flow_id = %s AND status = ANY(%s::text[]) ORDER BY number"
+        with self._sessions.one() as session:
+            return [job_id for (job_id,) in session.execute(query, (flow_id, list(statuses)))]
+
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
         with self._sessions.one() as session:
             found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id})
@@ -68,6 +73,8 @@ class PostgresRecords(Records):
                     entry = verifier.entry(row)
                     after = entry.seq
                     yield entry
+                if len(rows) < _PAGE:
+                    break
             verifier.end()
 
     def load(self, name: str) -> bytes:

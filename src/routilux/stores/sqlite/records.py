@@ -43,6 +43,12 @@ class SQLiteRecords(Records):
                     yield stored(connection, job_row(row))
                 before = rows[-1][0]
 
+    def job_ids(self, flow_id: str, statuses: Collection[str]) -> list[str]:
+        marks = ", ".join("?" * len(statuses))
+        query = f"SELECT job_id FROM jobs WHERE flow_id = ? AND status IN ({marks}) ORDER BY number"
+        with self.reading() as connection:
+            return [job_id for (job_id,) in connection.execute(query, (flow_id, *statuses))]
+
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
         with self.reading() as connection:
             job = find_job(connection, job_id)
@@ -62,6 +68,8 @@ class SQLiteRecords(Records):
                     entry = verifier.entry(row)
                     after = entry.seq
                     yield entry
+                if len(rows) < _PAGE:
+                    break
             verifier.end()
 
     def load(self, name: str) -> bytes:
