@@ -45,7 +45,7 @@ def objection(flow_id: str, station: Station, emissions: Emissions, took: int) -
     """Why an attempt that raised nothing has failed all the same, if it has."""
     if station.timeout_ns is not None and took > station.timeout_ns:
         return handler_timeout(flow_id, station)
-    looked_at = ((page.event, None) for page in emissions.pages) if isinstance(emissions, Pages) else emissions
+    looked_at = ((page.event, None) for page in emissions.pages) if type(emissions) is Pages else emissions
     for event, value in looked_at:
         if is_mistake(value) or (event == OUTPUT and not station.declares_output):
             return mistake_in(flow_id, station.routine_id, value)

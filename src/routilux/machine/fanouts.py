@@ -35,7 +35,7 @@ class FanOuts:
         progress = self._progress(activation) if more or place is not None else None
         if progress is not None and more:
             progress.yields += yields
-        if place is None and isinstance(emissions, Pages):
+        if place is None and type(emissions) is Pages:
             emit_pages(self._delivery, station, emissions, number, moment)
             return
         for event, value in emissions:
