@@ -1,6 +1,8 @@
 """Whatever part of a stored job's past has reached the disk, the job goes on from there to the same end."""
 
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routilux import Flow, Skip, routine
-from routilux.errors import WorkerLostError
+from routilux.errors import RecoveryError, StoreDamagedError, WorkerLostError
 from routilux.facts import FailureKind, JobStatus
 from routilux.stores.port import NewJob
 from routilux.stores.sqlite.store import open_store
@@ -132,3 +134,29 @@ def test_what_kills_its_process_again_and_again_is_given_up(tmp_path):
     # The first run, one for the crash that nobody could be blamed for, and three that were counted.
     assert calls == [1] * 5
     assert statuses == [0, 0, 0, 0, 1]
+
+
+def test_a_job_that_is_damaged_keeps_no_other_from_going_on(tmp_path):
+    path, given = tmp_path / "jobs.db", []
+    with Flow("flow", store=path) as flow:
+        flow.add_routine(given.append, "step")
+        whole = [flow.execute("step", {"object": number}).job_id for number in range(3)]
+    pasts = {}
+    with open_store(path, read_only=True) as store:
+        for job in store.jobs():
+            pasts[job.job_id] = job, [one.entry for one in store.entries(job.job_id)]
+    part = tmp_path / "part.db"
+    for job_id in whole:
+        stored, entries = pasts[job_id]
+        broken_off(part, stored, entries[:2])
+    with closing(sqlite3.connect(part)) as connection, connection:
+        connection.execute("UPDATE jobs SET created_at = 7 WHERE job_id = ?", (whole[1],))
+    given.clear()
+    with Flow("flow", store=part) as flow:
+        flow.add_routine(given.append, "step")
+        with pytest.raises(RecoveryError) as raised:
+            flow.recover()
+        for job in raised.value.jobs:
+            job.wait()
+    assert sorted(given) == [0, 2]
+    assert {job_id: type(error) for job_id, error in raised.value.errors.items()} == {whole[1]: StoreDamagedError}
