@@ -3,8 +3,10 @@
 `HYPOTHESIS_PROFILE=deep python -m pytest tests/properties` tries for long.
 """
 
+import faulthandler
 import os
 import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -20,10 +22,18 @@ settings.register_profile("quick", settings.get_profile("short"), max_examples=1
 settings.register_profile("deep", settings.get_profile("short"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
+LAST_SECONDS = 8 if "PYTEST_XDIST_WORKER" in os.environ else 60
+"""In which a process of a run must have ended once there is nothing more to test; workers are killed soon after."""
+
 
 def pytest_configure() -> None:
     """A shell has what it starts in the background ignore Ctrl-C, and whatever that starts as well."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_unconfigure() -> None:
+    """Whoever keeps a run from ending is told of, and the run fails."""
+    faulthandler.dump_traceback_later(LAST_SECONDS, exit=True, file=sys.__stderr__)
 
 
 @pytest.fixture

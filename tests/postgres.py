@@ -1,4 +1,7 @@
-"""A real PostgreSQL server in a temporary folder, which listens on a socket there and nowhere else."""
+"""A real PostgreSQL server in a temporary folder, which listens on a socket there and nowhere else.
+
+It ends with whoever started it, also with one that is killed: then a process of its own stops it and sweeps its folder.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 if sys.platform != "win32":
     import pwd
 
 DATABASE = "postgres"
 _RUN_AS = "postgres"
+
+_AFTERWARDS = 'cat; "$0" -D data -w -m immediate stop; rm -rf "$PWD"'
+"""What is done in the folder of a server once nobody holds the other end of the input any more."""
 
 
 @functools.cache
@@ -47,8 +54,6 @@ class Server:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        if os.geteuid() == 0:
-            shutil.chown(folder, *_ids())
         self._run("initdb", "-D", "data", "-A", "trust", "-U", _RUN_AS, "-E", "UTF8", "--locale=C", "--no-sync")
         self.start()
 
@@ -73,32 +78,31 @@ class Server:
     def _run(self, program: str, *arguments: str) -> None:
         folder = programs()
         assert folder is not None
-        user, group = _ids() if os.geteuid() == 0 else (None, None)
         subprocess.run(
-            [folder / program, *arguments],
-            cwd=self.folder,
-            user=user,
-            group=group,
-            extra_groups=None if user is None else [],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            check=True,
-            timeout=60,
+            [folder / program, *arguments], **_settings(self.folder), stdin=subprocess.DEVNULL, check=True, timeout=60
         )
 
 
 @contextmanager
 def running() -> Iterator[Server]:
     """A server that is gone at the end."""
+    folder = programs()
+    assert folder is not None
     # Not below pytest's folder: a path of a socket may have a hundred letters, and root's folders are closed.
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))
-    server = Server(folder)
-    try:
-        yield server
-    finally:
-        if (folder / "data" / "postmaster.pid").exists():
-            server.stop("immediate")
-        shutil.rmtree(folder)
+    place = Path(tempfile.mkdtemp(prefix="pg-"))
+    if os.geteuid() == 0:
+        shutil.chown(place, *_ids())
+    command = ["sh", "-c", _AFTERWARDS, folder / "pg_ctl"]
+    quiet = {"stdin": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, **_settings(place), **quiet, start_new_session=True):
+        yield Server(place)
+
+
+def _settings(folder: Path) -> dict[str, Any]:
+    """How programs are run in its folder: not as root."""
+    user, group = _ids() if os.geteuid() == 0 else (None, None)
+    extra = None if user is None else []
+    return {"cwd": folder, "user": user, "group": group, "extra_groups": extra, "stdout": subprocess.DEVNULL}
 
 
 def _unprivileged() -> bool:

@@ -57,12 +57,21 @@ class Case:
         return self.folder / "jobs.db"
 
     @property
+    def lock(self) -> Path:
+        return self.folder / "jobs.db.lock"
+
+    @property
     def effects(self) -> Path:
         return self.folder / "effects"
 
     @property
     def acknowledged(self) -> Path:
         return self.folder / "acknowledged"
+
+    @property
+    def stacks(self) -> Path:
+        """What its processes said, and where they were if they crashed."""
+        return self.folder / "stacks"
 
     @property
     def params(self) -> dict[str, object]:
@@ -193,10 +202,12 @@ def leftovers(patience: float = 3) -> tuple[list[str], int]:
 
 
 def in_process_of_its_own(case: Case, then=run) -> None:
-    """What a process of `Runner` does: it leads a group, so that whatever it starts can be killed with it."""
+    """What a process of `runner` does: it leads a group, so that whatever it starts can be killed with it."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with (case.folder / "stacks").open("a") as stacks:
+    with case.stacks.open("a") as stacks:
+        for stream in (1, 2):  # What is left of it must not hold the output of whoever runs the trials.
+            os.dup2(stacks.fileno(), stream)
         faulthandler.enable(stacks)
         if case.planted:
             MISTAKES[case.planted][0]()

@@ -1,11 +1,15 @@
-"""Processes for trials: forked from one that has everything loaded, killed at moments, and never waited for in vain."""
+"""Processes for trials: forked from one that has everything loaded, killed at moments, and never waited for in vain.
+
+A process is gone when its `with` block ends, also if that is because its trial failed.
+"""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 
 from tests.faults.program import Case, in_process_of_its_own, run
@@ -20,11 +24,18 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["pytest", "tests.faults.program", "tests.faults.mistakes"])
 
 
-def started(case: Case, then: Callable[[Case], None] = run) -> BaseProcess:
+@contextmanager
+def started(case: Case, then: Callable[[Case], None] = run) -> Iterator[BaseProcess]:
     """A process that runs a case."""
     process = CONTEXT.Process(target=in_process_of_its_own, args=(case, then))
     process.start()
-    return process
+    try:
+        yield process
+    finally:
+        if process.is_alive():
+            kill(process)
+        process.join()
+        process.close()
 
 
 def kill(process: BaseProcess, *, group: bool = True, number: int = signal.SIGKILL) -> None:
@@ -37,10 +48,15 @@ def kill(process: BaseProcess, *, group: bool = True, number: int = signal.SIGKI
             os.kill(process.pid, number)
 
 
-def ended(process: BaseProcess, within: float = DEADLINE) -> bool:
-    """Whether a process ends in so many seconds."""
+def must_end(case: Case, process: BaseProcess, within: float = DEADLINE) -> int:
+    """Waits for a process, and gives its exit code; one that hangs (A10) writes where, and is an error."""
     process.join(within)
-    return process.exitcode is not None
+    if process.exitcode is None:
+        kill(process, group=False, number=signal.SIGABRT)
+        process.join(5)
+        kill(process)
+        raise AssertionError(f"A10: it hangs.\n{case.stacks.read_text()}")
+    return process.exitcode
 
 
 def killed_after(
@@ -51,28 +67,22 @@ def killed_after(
     Says whether it was over before.
     """
     size = case.acknowledged.stat().st_size if case.acknowledged.exists() else 0
-    process = started(case, then)
-    while submitted and not ended(process, 0.002):
-        if case.acknowledged.exists() and case.acknowledged.stat().st_size > size:
-            break
-    over = ended(process, seconds)
-    if not over:
-        kill(process, group=group)
-        process.join()
-    assert not over or process.exitcode == 0, (case.folder / "stacks").read_text()
-    process.close()
-    return over
+    with started(case, then) as process:
+        while submitted and process.exitcode is None:
+            process.join(0.002)
+            if case.acknowledged.exists() and case.acknowledged.stat().st_size > size:
+                break
+        process.join(seconds)
+        over = process.exitcode
+        if over is None:
+            kill(process, group=group)
+            process.join()
+    assert not over, f"it failed with exit code {over}\n{case.stacks.read_text()}"
+    return over is not None
 
 
 def left_in_peace(case: Case, then: Callable[[Case], None] = run, within: float = DEADLINE) -> None:
-    """Runs a case to its end; a process that hangs says where."""
-    process = started(case, then)
-    if not ended(process, within):
-        kill(process, group=False, number=signal.SIGABRT)
-        process.join(5)
-        kill(process)
-        process.join()
-        raise AssertionError(f"A10: it hangs.\n{(case.folder / 'stacks').read_text()}")
-    code = process.exitcode
-    process.close()
-    assert code == 0, f"it failed with exit code {code}"
+    """Runs a case to its end."""
+    with started(case, then) as process:
+        code = must_end(case, process, within)
+    assert code == 0, f"it failed with exit code {code}\n{case.stacks.read_text()}"

@@ -19,7 +19,7 @@ from routilux.stores.sqlite.ledger import Ledger
 from routilux.stores.sqlite.store import open_store
 from tests.faults.auditor import audited, lines_of
 from tests.faults.program import Case, run
-from tests.faults.runner import ended, kill, left_in_peace, started
+from tests.faults.runner import kill, left_in_peace, must_end, started
 from tests.faults.trials import PATIENCE, SIZE, Trials
 
 pytestmark = pytest.mark.timeout(PATIENCE)
@@ -57,9 +57,8 @@ def test_a_kill_around_any_commit_loses_and_doubles_nothing(
         folder = tmp_path / str(number)
         folder.mkdir()
         case = Case(folder, mode, count=COUNT)
-        process = started(case, functools.partial(dies_at, number, when))
-        assert ended(process)
-        over = process.exitcode == 0
+        with started(case, functools.partial(dies_at, number, when)) as process:
+            over = must_end(case, process) == 0
         left_in_peace(case)
         assert audited(case, kills=not over).status == "completed", number
         shutil.rmtree(folder)
@@ -68,22 +67,34 @@ def test_a_kill_around_any_commit_loses_and_doubles_nothing(
     trials.counted("F4 kill in commit", mode, number // step)
 
 
-class Outpaced:
-    """How an owner was stopped while somebody took its store over."""
+def outpaced(case: Case) -> None:
+    """An owner that is stopped while somebody takes its store over; on a signal it does what costs it its lock."""
 
-    def __call__(self, case: Case) -> None:
-        store = open_store(case.store)
-        store.submit(NewJob("job", "flow", "k", b"", ()))
-        case.acknowledge("open")
-        written = 0
-        try:
-            while True:
-                store.write("job", [Entry("settled", written, b"%d" % written)])
-                written += 1
-                case.acknowledge("written", number=written)
-                threading.Event().wait(0.005)  # Stopped within a commit it would keep the file locked.
-        except FencedError:
-            case.acknowledge("fenced", number=written)
+    def copied(*_) -> None:
+        """As a backup by the owner itself: POSIX takes its lock from whoever opens the file anew and closes it."""
+        case.lock.read_bytes()
+        case.acknowledge("copied")
+
+    signal.signal(signal.SIGUSR1, copied)
+    store = open_store(case.store)
+    store.submit(NewJob("job", "flow", "k", b"", ()))
+    case.acknowledge("open")
+    written = 0
+    try:
+        while True:
+            store.write("job", [Entry("settled", written, b"%d" % written)])
+            written += 1
+            case.acknowledge("written", number=written)
+            threading.Event().wait(0.005)  # Stopped within a commit it would keep the file locked.
+    except FencedError:
+        case.acknowledge("fenced", number=written)
+
+
+def wait_for(case: Case, process: BaseProcess, what: str) -> None:
+    """Returns when a process has said so."""
+    while what not in [line["what"] for line in lines_of(case.acknowledged)]:
+        process.join(0.005)
+        assert process.exitcode is None, case.stacks.read_text()
 
 
 def taken_over(case: Case, process: BaseProcess) -> Store:
@@ -100,26 +111,25 @@ def taken_over(case: Case, process: BaseProcess) -> Store:
 def test_who_is_stopped_and_wakes_up_writes_nothing_more(trials: Trials) -> None:
     def trial(chance: Random, folder: Path) -> None:
         case = Case(folder, "store")
-        process = started(case, Outpaced())
-        while not case.acknowledged.exists():
-            process.join(0.005)
-        process.join(chance.uniform(0, 0.1))
-        with pytest.raises(StoreInUseError, match=f"process {process.pid} on"):
-            open_store(case.store)
-        kill(process, group=False, number=signal.SIGSTOP)
-        with pytest.raises(StoreInUseError):
-            open_store(case.store)
-        # A lock does not follow a file that is moved: as when a volume is mounted elsewhere while its owner sleeps.
-        for name in (".lock", ".blobs"):
-            lock = case.store.with_name(f"jobs.db{name}")
-            lock.rename(f"{lock}.old")
-        with taken_over(case, process) as store:
-            (job,) = store.jobs()
-            before = job.entries
-            store.write("job", [Entry("settled", 0, b"of the new owner")])
+        with started(case, outpaced) as process:
+            wait_for(case, process, "open")
+            process.join(chance.uniform(0, 0.1))
+            with pytest.raises(StoreInUseError, match=f"process {process.pid} on"):
+                open_store(case.store)
+            kill(process, group=False, number=signal.SIGSTOP)
+            with pytest.raises(StoreInUseError):
+                open_store(case.store)
             kill(process, group=False, number=signal.SIGCONT)
-            assert ended(process, 20), "it was not fenced"
-            entries = [one.entry.body for one in store.entries("job")]
+            kill(process, group=False, number=signal.SIGUSR1)
+            wait_for(case, process, "copied")
+            kill(process, group=False, number=signal.SIGSTOP)
+            with taken_over(case, process) as store:
+                (job,) = store.jobs()
+                before = job.entries
+                store.write("job", [Entry("settled", 0, b"of the new owner")])
+                kill(process, group=False, number=signal.SIGCONT)
+                assert must_end(case, process, 20) == 0
+                entries = [one.entry.body for one in store.entries("job")]
         lines = lines_of(case.acknowledged)
         assert [line["what"] for line in lines][-1] == "fenced"
         told = max((line["number"] for line in lines if line["what"] == "written"), default=0)

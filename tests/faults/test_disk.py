@@ -75,7 +75,7 @@ def test_what_was_acknowledged_outlives_the_power(durability, trials: Trials, mo
             assert [at for at, _, _ in rows_of(after)] == [at for at in wrote if at < len(found)]
         assert check(after).whole
 
-    trials(f"F23 power ({durability})", "store", trial, ci=100, nightly=5000, tiny=5)
+    trials(f"F23 power ({durability})", "store", trial, ci=150, nightly=5000, tiny=5)
 
 
 def test_a_disk_that_fails_loses_and_doubles_nothing(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:

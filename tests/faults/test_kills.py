@@ -11,7 +11,7 @@ from tests.faults.program import Case
 from tests.faults.runner import LATEST, killed_after, left_in_peace
 from tests.faults.trials import PATIENCE, Trials
 
-CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 15}
+CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 60}
 NIGHTLY = {"sequential": 2000, "concurrent": 5000, "asyncio": 2000, "multiprocessing": 2000}
 
 pytestmark = pytest.mark.timeout(PATIENCE)

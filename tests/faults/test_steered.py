@@ -29,7 +29,7 @@ def test_what_was_acknowledged_holds_after_kills(fault: str, steering: str, mode
         left_in_peace(case)
         assert audited(case, kills).status in ("completed", "cancelled")
 
-    trials(fault, mode, trial, ci=5 if slow else 20, nightly=500 if slow else 1000)
+    trials(fault, mode, trial, ci=20 if slow else 40, nightly=500 if slow else 1000)
 
 
 @pytest.mark.parametrize("mode", MODES)
