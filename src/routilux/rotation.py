@@ -70,10 +70,12 @@ class Rotation:
                 if seat.elastic and seat.sized_at != moment:
                     machine.window = machine.settings.max_pending or self._crew.window(machine.plan.modes)
                     seat.sized_at = moment
+                fired = machine.delivery.fired
                 activation = machine.take(moment, mode)
                 if activation is None:
                     seat.queued.discard(mode)
-                    if machine.admission.kept and not machine.running:
+                    # What only waited for rest may have fired meanwhile, in a mode that had its turn before.
+                    if machine.delivery.fired != fired or (machine.admission.kept and not machine.running):
                         self._tell((seat, 0, None))
                     machine.admission.kept = False
                     continue

@@ -277,6 +277,29 @@ def test_results_and_counts_are_those_of_sequential_mode(home, column, executor)
     assert len(job.results["all"]) == 1
 
 
+@routine
+def first_few(n: int):
+    yield from range(n)
+
+
+def itself(x: int):
+    return x
+
+
+@routine(fires=collect())
+def together(xs: list[int]):
+    return sorted(xs)
+
+
+@pytest.mark.parametrize("other", ["sequential", "concurrent", "asyncio"])
+@HOME
+def test_what_waits_for_the_end_of_all_runs_in_a_mode_of_its_own(home, other, executor):
+    flow = Flow("last", execution_mode=home, executor=executor)
+    flow.add_routine(first_few, execution_mode="sequential")
+    flow.chain("first_few", flow.add_routine(itself), flow.add_routine(together, execution_mode=other))
+    assert flow.execute("first_few", {"n": 5}).result == [0, 1, 2, 3, 4]
+
+
 def test_jobs_of_every_mode_at_once_in_one_block(executor):
     flow = all_modes(lambda name: None, executor=executor, max_workers={"multiprocessing": 1, "distributed": 1})
     expected = multiset(flow.execute("numbers", {"n": 40}))
