@@ -21,6 +21,9 @@ from tests.leftovers import ours
 from tests.modes.contract import awaited
 from tests.properties.test_random_flows import Calls, build, multiset, shapes
 
+# What hangs, hangs again when Hypothesis tries it smaller, and nobody would end that: so its process ends.
+pytestmark = pytest.mark.timeout(120, method="thread")
+
 MANY = settings().max_examples
 """As many examples as the profile says, of what costs nothing; of what starts processes, far fewer."""
 
