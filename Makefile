@@ -15,6 +15,8 @@ BESIDE_THE_TESTS := tests conftest.py pyproject.toml $(wildcard README.md CHANGE
 # What takes minutes and is about how the engine behaves, not about what was packed: once, from the source.
 ONCE := tests/benchmarks tests/faults tests/properties tests/stress
 
+FAULTS := tests/faults tests/stores/test_damage.py tests/stores/test_postgres_faults.py
+
 # Many tests wait for processes to start, so two cores are busy with three at a time. A file stays in one process.
 SIDE_BY_SIDE := -n 3 --dist loadfile
 
@@ -50,10 +52,10 @@ check: $(VENV)/.dev
 
 # Trials of faults, as many as a change gets; a table says how many of what. Nightly takes hours.
 test-faults: $(VENV)/.dev
-	ROUTILUX_FAULTS=ci $(BIN)/pytest -n 3 --dist load tests/faults
+	ROUTILUX_FAULTS=ci $(BIN)/pytest -n 3 --dist load $(FAULTS)
 
 test-faults-nightly: $(VENV)/.dev
-	ROUTILUX_FAULTS=nightly ROUTILUX_STRESS=full $(BIN)/pytest -n 3 --dist load tests/faults
+	ROUTILUX_FAULTS=nightly ROUTILUX_STRESS=full $(BIN)/pytest -n 3 --dist load $(FAULTS)
 
 test-source: $(VENV)/.dev
 	$(BIN)/pytest $(SIDE_BY_SIDE) --cov --cov-report= --doctest-modules --pyargs tests $(DOCS) routilux

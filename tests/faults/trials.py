@@ -67,7 +67,7 @@ def table(counts: list[Counted]) -> list[str]:
     sums: dict[tuple[str, str], int] = {}
     for fault, mode, count in counts:
         sums[fault, mode] = sums.get((fault, mode), 0) + count
-    faults = sorted({fault for fault, _ in sums}, key=lambda fault: (int(fault[1:].split()[0]), fault))
+    faults = sorted({fault for fault, _ in sums}, key=lambda fault: (fault[0], int(fault[1:].split()[0]), fault))
     width = max(map(len, faults), default=0)
     lines = [" " * width + "".join(f"{mode:>16}" for mode in modes)]
     for fault in faults:

@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -117,7 +118,7 @@ def cut(path: Path, chance: random.Random) -> None:
 @pytest.mark.parametrize("part", ["", "-wal"])
 @pytest.mark.parametrize("harm", [flipped, cut])
 def test_nothing_else_is_ever_read_than_what_was_written(
-    crashed: Path, original: View, tmp_path: Path, part: str, harm: object
+    crashed: Path, original: View, tmp_path: Path, part: str, harm: object, record_property: Callable[..., None]
 ) -> None:
     chance = random.Random(f"{part} {harm}")
     for _ in range(TRIALS):
@@ -132,9 +133,12 @@ def test_nothing_else_is_ever_read_than_what_was_written(
             assert job.status in ("pending", told.status)
         if part == "" and seen != original:
             assert seen.damaged or not check(path).whole
+    record_property("trials", ("F8 damage", "store", TRIALS))
 
 
-def test_a_repaired_store_has_the_whole_beginning_of_each_job(crashed: Path, original: View, tmp_path: Path) -> None:
+def test_a_repaired_store_has_the_whole_beginning_of_each_job(
+    crashed: Path, original: View, tmp_path: Path, record_property: Callable[..., None]
+) -> None:
     chance = random.Random("repair")
     repaired = 0
     for _ in range(REPAIRS):
@@ -158,6 +162,7 @@ def test_a_repaired_store_has_the_whole_beginning_of_each_job(crashed: Path, ori
                     store.write(job_id, numbered(1))
                     assert [one.entry for one in entries] + numbered(1) == kept(store, job_id)
     assert repaired > REPAIRS // 2
+    record_property("trials", ("F8 damage, repaired", "store", repaired))
 
 
 def changed(path: Path, statement: str, *values: object) -> None:

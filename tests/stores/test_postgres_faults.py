@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 
 import pytest
@@ -136,7 +136,7 @@ def until(appending: Appending, count: int) -> None:
 
 
 def test_sessions_that_are_ended_while_entries_are_written_lose_and_double_nothing(
-    dsn: str, foreign: psycopg.Connection
+    dsn: str, foreign: psycopg.Connection, record_property: Callable[..., None]
 ) -> None:
     ended = 0
     with open_store(dsn) as store:
@@ -151,10 +151,13 @@ def test_sessions_that_are_ended_while_entries_are_written_lose_and_double_nothi
         assert kept(store)[1:] == numbered(len(appending.acknowledged))
     assert ended >= CUTS // 2
     assert check(dsn).whole
+    record_property("trials", ("P1 sessions of a server ended", "store", ended))
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])
-def test_a_server_that_is_started_anew_while_entries_are_written_has_all_of_them(mode: str) -> None:
+def test_a_server_that_is_started_anew_while_entries_are_written_has_all_of_them(
+    mode: str, record_property: Callable[..., None]
+) -> None:
     with running() as server:
         dsn = server.dsn("restarts")
         with open_store(dsn) as store:
@@ -173,6 +176,7 @@ def test_a_server_that_is_started_anew_while_entries_are_written_has_all_of_them
             server.start()
             assert store.submit(new_job("another")).job_id == "another"
         assert check(dsn).whole
+    record_property("trials", (f"P2 server restarted, {mode}", "store", RESTARTS + 1))
 
 
 def test_a_server_that_crashes_has_a_beginning_of_what_was_kept_for_the_process_and_the_store_says_so() -> None:
@@ -296,7 +300,9 @@ def test_an_epoch_that_is_over_is_noticed_even_by_who_still_has_a_session(
 
 
 @pytest.mark.parametrize("durability", list(Durability))
-def test_a_killed_writer_loses_nothing_that_it_was_told_of(dsn: str, durability: Durability) -> None:
+def test_a_killed_writer_loses_nothing_that_it_was_told_of(
+    dsn: str, durability: Durability, record_property: Callable[..., None]
+) -> None:
     chance = random.Random(f"kill {durability}")
     acknowledged, found = 0, []
     for _ in range(KILLS):
@@ -316,6 +322,7 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_of(dsn: str, durability:
     findings = check(dsn)
     assert findings.whole
     assert findings.entries >= len(found)
+    record_property("trials", ("P3 writer to a server killed", "store", KILLS))
 
 
 def test_a_write_that_is_interrupted_is_made_whole_or_not_at_all_and_the_next_goes_on(dsn: str) -> None:
