@@ -19,7 +19,7 @@ def test_an_examination_that_is_killed_again_and_again_finds_the_same(mode: Exec
     console = Console(file=text, width=120, markup=False, highlight=False, emoji=False)
     assert run_crash_demo(standard_library() / "json", mode=mode, kills=2, console=console)
     assert "Its result equals the undisturbed run's: " in text.getvalue()
-    assert "Emitted twice: 0 of " in text.getvalue()
+    assert "Emissions that came twice: 0, of " in text.getvalue()
 
 
 def test_files_that_cannot_be_examined_are_found_again_too(tmp_path: Path) -> None:

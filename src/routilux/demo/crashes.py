@@ -130,12 +130,13 @@ def _compared(calm: Stored, killed: Stored, console: Console) -> bool:
     ran = Counter(killed.effects.lines())
     again = sorted(line for line, count in ran.items() if count > 1)
     console.print(
-        f"Handlers that ran twice: {len(again)} of {len(ran):,}, those whose outcome was not stored when it was killed"
+        f"Handlers that ran twice: {len(again)} of {len(ran):,}, those whose outcome was not stored when it was killed",
+        soft_wrap=True,
     )
     for line in again[:SHOWN_TWICE]:
         console.print(f"  {line}")
     if len(again) > SHOWN_TWICE:
         console.print(f"  ... and {len(again) - SHOWN_TWICE} more")
     twice = sum(count > 1 for count in found.examined.values())
-    console.print(f"Emitted twice: {twice} of {len(found.examined):,} files")
+    console.print(f"Emissions that came twice: {twice}, of {len(found.examined):,} files")
     return equal and twice == 0
