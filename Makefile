@@ -15,7 +15,7 @@ BESIDE_THE_TESTS := tests conftest.py pyproject.toml $(wildcard README.md CHANGE
 # What takes minutes and is about how the engine behaves, not about what was packed: once, from the source.
 ONCE := tests/benchmarks tests/faults tests/properties tests/stress
 
-FAULTS := tests/faults tests/stores/test_damage.py tests/stores/test_postgres_faults.py
+FAULTS := tests/faults $(addprefix tests/stores/test_,damage.py faults.py postgres_faults.py)
 
 # Many tests wait for processes to start, so two cores are busy with three at a time. A file stays in one process.
 SIDE_BY_SIDE := -n 3 --dist loadfile

@@ -22,8 +22,8 @@ settings.register_profile("quick", settings.get_profile("short"), max_examples=1
 settings.register_profile("deep", settings.get_profile("short"), max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "short"))
 
-LAST_SECONDS = 8 if "PYTEST_XDIST_WORKER" in os.environ else 60
-"""In which a process of a run must have ended once there is nothing more to test; workers are killed soon after."""
+LAST_SECONDS = 60
+"""In which a run must have ended once there is nothing more to test."""
 
 
 def pytest_configure() -> None:
@@ -32,8 +32,9 @@ def pytest_configure() -> None:
 
 
 def pytest_unconfigure() -> None:
-    """Whoever keeps a run from ending is told of, and the run fails."""
-    faulthandler.dump_traceback_later(LAST_SECONDS, exit=True, file=sys.__stderr__)
+    """What keeps a run from ending is told, and the run fails; workers wait for one another, and are ended."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        faulthandler.dump_traceback_later(LAST_SECONDS, exit=True, file=sys.__stderr__)
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ def test_beside_busy_neighbours_a_recommendation_does_not_conclude(told):
     assert found.sentence.startswith("Cannot conclude: other processes used 1.50 cores")
 
 
+@pytest.mark.no_cover
 def test_activations_that_are_too_short_should_be_batches(told):
     trace = fan(600, cpu=0.001, foreign_load=0.0)
     found = tune(told(trace), Costs(), Settings(max_history_size=100), allow_processes=False)
@@ -65,6 +66,7 @@ def test_activations_that_are_too_short_should_be_batches(told):
     assert any("601 records, of which its history keeps 100" in hint for hint in found.hints)
 
 
+@pytest.mark.no_cover
 def test_a_history_without_a_limit_should_have_one(told):
     found = tune(told(fan(600, cpu=1.0)), FREE, Settings(max_history_size=None), allow_processes=False)
     assert any("max_history_size=1000 bounds it" in hint for hint in found.hints)

@@ -1,8 +1,10 @@
 """The demo on real files: its numbers against an independent computation, and equal in every mode."""
 
 import ast
+import functools
 import shutil
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,12 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
+@pytest.fixture(scope="module")
+def run_of(tree: Path) -> Callable[[ExecutionMode], Run]:
+    """The examination of the tree in a mode, which is made once."""
+    return functools.cache(lambda mode: examined(tree, mode))
+
+
 def counted(node: ast.AST) -> tuple[int, int, int, int, int]:
     """Functions, classes, branches, docstrings and imports below a node, by plain recursion."""
     kind = type(node).__name__
@@ -59,26 +67,30 @@ def numbers(module: Module) -> tuple[int, int, int, int, int]:
 
 
 @every_mode
-def test_the_numbers_are_those_of_an_independent_computation(tree: Path, mode: ExecutionMode) -> None:
+def test_the_numbers_are_those_of_an_independent_computation(
+    tree: Path, mode: ExecutionMode, run_of: Callable[[ExecutionMode], Run]
+) -> None:
     expected = {
         path.relative_to(tree).as_posix(): counted(ast.parse(path.read_bytes()))
         for path in tree.rglob("*.py")
         if path.name not in BROKEN or path.parent != tree
     }
-    found = examined(tree, mode).survey.ranking
+    found = run_of(mode).survey.ranking
     assert {module.name: numbers(module) for module in found} == expected
     assert len(found) == len(expected) > 50
 
 
 @every_mode
-def test_the_most_complex_module_stands_first(tree: Path, mode: ExecutionMode) -> None:
-    ranking = examined(tree, mode).survey.ranking
+def test_the_most_complex_module_stands_first(mode: ExecutionMode, run_of: Callable[[ExecutionMode], Run]) -> None:
+    ranking = run_of(mode).survey.ranking
     assert [module.complexity for module in ranking] == sorted((one.complexity for one in ranking), reverse=True)
 
 
 @every_mode
-def test_each_broken_file_is_a_failure_of_the_routine_that_noticed_it(tree: Path, mode: ExecutionMode) -> None:
-    broken = examined(tree, mode).survey.broken
+def test_each_broken_file_is_a_failure_of_the_routine_that_noticed_it(
+    mode: ExecutionMode, run_of: Callable[[ExecutionMode], Run]
+) -> None:
+    broken = run_of(mode).survey.broken
     assert {file.name: file.routine_id for file in broken} == {name: where for name, (_, where) in BROKEN.items()}
     assert all(file.reason for file in broken)
 
@@ -104,8 +116,8 @@ def test_the_files_that_the_library_breaks_on_purpose_are_counted_exactly(mode: 
     assert {file.name for file in examined(directory, mode).survey.broken} == expected != set()
 
 
-def test_every_mode_finds_the_same(tree: Path) -> None:
-    assert all_equal([examined(tree, mode) for mode in ExecutionMode])
+def test_every_mode_finds_the_same(run_of: Callable[[ExecutionMode], Run]) -> None:
+    assert all_equal([run_of(mode) for mode in ExecutionMode])
 
 
 def test_a_limit_takes_the_first_files_in_a_fixed_order(tree: Path) -> None:

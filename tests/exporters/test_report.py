@@ -111,6 +111,7 @@ def test_foreign_load_and_the_end_of_the_job_are_said():
     assert "Other processes used 0.80" not in Reader(html.render(trace._replace(foreign_load=0.1))).text
 
 
+@pytest.mark.no_cover
 def test_of_a_very_long_job_the_longest_attempts_are_drawn():
     trace = fan(2)
     short = [

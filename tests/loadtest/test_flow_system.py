@@ -54,6 +54,7 @@ def test_coroutines_run_side_by_side():
     assert result.steps[0].workers > 2
 
 
+@pytest.mark.no_cover
 def test_a_search_ends_with_a_knee_or_says_that_there_was_none():
     told = []
     flow = flow_of(lambda x: x)
@@ -115,6 +116,7 @@ def test_failures_under_load_are_counted_and_told():
     assert "ValueError: nine" in result.reason.sentence
 
 
+@pytest.mark.no_cover
 def test_limits_that_jobs_share_are_known():
     flow = Flow("limited", execution_mode="concurrent", limits={"db": 2})
     flow.add_routine(lambda x: x, "serve", limits="db", rate_limit="5000/s")
@@ -126,6 +128,7 @@ def test_limits_that_jobs_share_are_known():
     assert {one.name for one in result.ceilings} >= {"limit 'db'", "limit 'rate_limit of serve'"}
 
 
+@pytest.mark.no_cover
 def test_a_soak_reads_what_the_process_holds():
     result = flow_of(lambda x: x).load_test("serve", {"x": 1}, rate=2000, step_seconds=0.05, soak=0.5)
     assert {"blocks", "threads", "history"} <= set(result.soak.growths)

@@ -152,7 +152,9 @@ def test_a_value_that_contains_itself_is_refused() -> None:
         CODEC.encode(value)
 
 
-def test_a_value_that_is_in_too_many_places_of_another_is_refused() -> None:
+def test_a_value_that_is_in_too_many_places_of_another_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("codec", "writer"):
+        monkeypatch.setattr(f"routilux.payloads.{module}.MAX_ITEMS", 10_000)
     value: Any = []
     for _ in range(60):
         value = [value, value]

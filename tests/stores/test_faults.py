@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -30,13 +30,14 @@ from routilux.stores.check import check
 from routilux.stores.port import Durability, Entry, Store
 from routilux.stores.sqlite.ledger import Ledger
 from routilux.stores.sqlite.store import open_store
+from tests.faults.trials import SIZE
 from tests.stores.contract import PATIENCE, kept, new_job, numbered
 from tests.stores.interrupted import interrupt_writes
 
 if sys.platform != "win32":
     import resource
 
-KILLS = 20
+KILLS = 5 if SIZE == "tiny" else 20
 
 WRITER = """
 import sys
@@ -302,7 +303,9 @@ def test_a_disk_that_fails_for_a_while_loses_and_doubles_nothing(path: Path) -> 
 
 
 @pytest.mark.parametrize("durability", list(Durability))
-def test_a_killed_writer_loses_nothing_that_it_was_told_of(path: Path, durability: Durability) -> None:
+def test_a_killed_writer_loses_nothing_that_it_was_told_of(
+    path: Path, durability: Durability, record_property: Callable[..., None]
+) -> None:
     chance = random.Random(f"kill {durability}")
     acknowledged = 0
     for _ in range(KILLS):
@@ -322,6 +325,7 @@ def test_a_killed_writer_loses_nothing_that_it_was_told_of(path: Path, durabilit
     findings = check(path)
     assert findings.whole
     assert findings.entries == len(found)
+    record_property("trials", ("F4 kill of a writer", "store", KILLS))
 
 
 def test_a_write_that_is_interrupted_is_made_whole_or_not_at_all_and_the_next_goes_on(path: Path) -> None:

@@ -25,6 +25,7 @@ from routilux.errors import (
 )
 from routilux.stores.opening import check, open_store
 from routilux.stores.port import Durability, Entry, Store
+from tests.faults.trials import SIZE
 from tests.postgres import Server, running
 from tests.stores.contract import PATIENCE, kept, new_job, numbered
 from tests.stores.interrupted import interrupt_writes
@@ -32,8 +33,8 @@ from tests.stores.interrupted import interrupt_writes
 psycopg = pytest.importorskip("psycopg")
 
 NUMBERS = itertools.count()
-RESTARTS = 4
-KILLS = 10
+RESTARTS = 2 if SIZE == "tiny" else 4
+KILLS = 3 if SIZE == "tiny" else 10
 CUTS = 25
 
 WRITER = """
