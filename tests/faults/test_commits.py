@@ -108,7 +108,9 @@ def taken_over(case: Case, process: BaseProcess) -> Store:
             kill(process, group=False, number=signal.SIGSTOP)
 
 
-def test_who_is_stopped_and_wakes_up_writes_nothing_more(trials: Trials) -> None:
+def test_who_is_stopped_and_wakes_up_writes_nothing_more(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("routilux.stores.sqlite.file.BUSY_SECONDS", 0.1)
+
     def trial(chance: Random, folder: Path) -> None:
         case = Case(folder, "store")
         with started(case, outpaced) as process:

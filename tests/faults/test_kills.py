@@ -13,6 +13,8 @@ from tests.faults.trials import PATIENCE, Trials
 
 CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 60}
 NIGHTLY = {"sequential": 2000, "concurrent": 5000, "asyncio": 2000, "multiprocessing": 2000}
+MOST = 5
+"""Kills in a row."""
 
 pytestmark = pytest.mark.timeout(PATIENCE)
 
@@ -23,8 +25,8 @@ def test_kills_at_random_change_no_result(mode: str, trials: Trials) -> None:
 
     def trial(chance: Random, folder: Path) -> None:
         case = Case(folder, mode, durability=chance.choice(["process", "power"]))
-        kills, over = 0, False
-        while not over and kills < 5:
+        kills, over, most = 0, False, chance.randint(1, MOST)
+        while not over and kills < most:
             over = killed_after(case, chance.uniform(0.01, LATEST[mode]), group=chance.random() < 0.7)
             kills += not over
         hits.append(kills)
