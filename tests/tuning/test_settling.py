@@ -38,10 +38,13 @@ class Plant:
         return forecast(self.true, workers, CORES).rate
 
 
-def flown(plant: Plant, steps: int) -> tuple[Pilot, list[int]]:
-    """A pilot after so many measurements, and how many workers there were after each."""
+def flown(plant: Plant, steps: int, late: int = 0) -> tuple[Pilot, list[int]]:
+    """A pilot after so many measurements, and how many workers there were after each.
+
+    One that is just trying something gets some more of them.
+    """
     pilot, seen = Pilot(CORES), []
-    for _ in range(steps):
+    while len(seen) < steps or (pilot.stage is not Stage.REST and len(seen) < steps + late):
         if pilot.workers == 1:
             pilot.learn(plant.solo(), 0)
         else:
@@ -62,7 +65,7 @@ plants = st.builds(
 
 @given(plants)
 def test_it_settles_within_a_fifth_of_the_best(plant: Plant) -> None:
-    pilot, _ = flown(plant, 20)
+    pilot, _ = flown(plant, 20, late=5)  # Where the gain is just what is asked for, it may be found late.
     most = max(plant.rate(workers) for workers in range(1, MOST_THREADS + 1))
     assert pilot.stage is Stage.REST
     assert plant.rate(pilot.workers) >= most / 1.35
