@@ -18,6 +18,7 @@ class LoopThread:
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._stopped = False
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
@@ -43,11 +44,14 @@ class LoopThread:
             raise
 
     def close(self, *, wait: bool = True) -> None:
-        """Ends the loop, and its thread."""
-        if self._loop is not None and self._thread is not None and self._thread.is_alive():
+        """Ends the loop, and its thread; may be called again."""
+        if self._loop is None or self._thread is None:
+            return
+        if not self._stopped:
+            self._stopped = True
             self._loop.call_soon_threadsafe(self._loop.stop)
-            if wait and self._thread is not threading.current_thread():
-                self._thread.join()
+        if wait and self._thread is not threading.current_thread():
+            self._thread.join()
 
     @staticmethod
     def _run(loop: asyncio.AbstractEventLoop) -> None:
