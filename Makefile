@@ -13,7 +13,7 @@ WHEEL_RUN := build/wheel-run
 BESIDE_THE_TESTS := tests conftest.py pyproject.toml $(wildcard README.md CHANGELOG.md docs examples benchmarks)
 
 # What takes minutes and is about how the engine behaves, not about what was packed: once, from the source.
-ONCE := tests/benchmarks tests/faults tests/properties tests/stress
+ONCE := $(addprefix tests/,benchmarks drivers durable faults loadtest properties signals stores stress)
 
 FAULTS := tests/faults $(addprefix tests/stores/test_,damage.py faults.py postgres_faults.py)
 
