@@ -108,9 +108,10 @@ def work(item: dict, ctx: Context):
 
 @routine(delivery="at_most_once", error_strategy=Skip())
 def once(item: dict, ctx: Context):
-    """Every fifth is worth doing; what is interrupted is skipped."""
+    """Every fifth is worth doing, and takes long enough for kills to come; what is interrupted is skipped."""
     if item["number"] % 5 == 0:
         note(item["effects"], ctx, item["number"])
+        time.sleep(0.005)
     return item["number"]
 
 
