@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections import Counter
 from pathlib import Path
 from random import Random
@@ -14,6 +13,7 @@ from routilux import Continue, Flow, Retry, Skip, Stop, routine
 from routilux.errors import PayloadError
 from routilux.facts import FailureKind, Settled
 from routilux.stores.check import check
+from tests.faults import hangs
 from tests.faults.auditor import facts_of
 from tests.faults.deaths import DEATHS, dying, items
 from tests.faults.trials import PATIENCE, Trials
@@ -154,47 +154,35 @@ def test_whatever_stops_a_job_is_raised_again_also_from_its_store(mode: str, tri
     trials.counted("F1 raises", mode, len(names))
 
 
-def hanging(x: int):
-    """Every third takes too long."""
-    until = time.monotonic() + (30 if x % 3 == 0 else 0)
-    while time.monotonic() < until:
-        time.sleep(0.01)
-    return x
+@pytest.mark.parametrize("mode", MODES)
+def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Trials) -> None:
+    processes = mode == "multiprocessing"
 
+    def trial(chance: Random, folder: Path) -> None:
+        count = 12
+        unlucky = sorted(chance.sample(range(count), chance.randint(1, 2)))
+        ways = hangs.HANGS.get(mode, hangs.ANY)
+        kind = chance.choice(list(ways))
+        # In a process the time counts from when it is told, and the first must load what it runs.
+        timeout = 2 if processes else chance.uniform(0.05, 0.15)
 
-@pytest.mark.parametrize("mode", ["concurrent", "multiprocessing"])
-def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Trials, tmp_path: Path) -> None:
-    count = 6
-    # In a process the time counts from when it is told, and the first must load this module.
-    timeout = 0.5 if mode == "concurrent" else 3
+        def build() -> Flow:
+            settings = {"durability": "process", "execution_mode": mode, "max_workers": 2 if processes else 4}
+            flow = Flow("hanging", store=folder / "jobs.db", **settings)
+            flow.add_routine(hangs.items, "items")
+            flow.add_routine(ways[kind], "slow", timeout=timeout, error_strategy=Skip())
+            flow.connect("items", "slow")
+            return flow
 
-    @routine
-    def source(n: int):
-        yield from range(n)
+        for _ in range(2):
+            with build() as flow:
+                job = flow.execute("items", {"count": count, "unlucky": unlucky}, key="once")
+                assert job.status == "completed"
+                assert set(job.results["slow"]) == set(range(count)) - set(unlucky), kind
+                assert {one.kind for one in job.errors} == {FailureKind.TIMEOUT}, kind
+                assert job.error_count == len(unlucky)
 
-    def build() -> Flow:
-        workers = count if mode == "concurrent" else 2
-        flow = Flow("hanging", store=tmp_path / "jobs.db", execution_mode=mode, max_workers=workers)
-        flow.add_routine(source)
-        flow.add_routine(
-            _briefly if mode == "concurrent" else hanging, "hanging", timeout=timeout, error_strategy=Skip()
-        )
-        flow.connect("source", "hanging")
-        return flow
-
-    for _ in range(2):
-        with build() as flow:
-            job = flow.execute("source", {"n": count}, key="once")
-            assert job.status == "completed"
-            assert sorted(job.results["hanging"]) == [1, 2, 4, 5]
-            assert {one.kind for one in job.errors} == {FailureKind.TIMEOUT}
-    trials.counted("F2 hangs", mode, count // 3)
-
-
-def _briefly(x: int):
-    """As `hanging`, but so that its thread ends before the test does."""
-    time.sleep(1 if x % 3 == 0 else 0)
-    return x
+    trials("F2 hangs", mode, trial, ci=5 if processes else 20, nightly=50 if processes else 200)
 
 
 def test_a_worker_that_dies_costs_only_what_it_ran(trials: Trials) -> None:
