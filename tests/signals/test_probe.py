@@ -123,7 +123,7 @@ def test_handlers_that_compute_for_less_than_a_switch_interval_are_seen_as_often
     computing, sleeping = (probe.states[name] for name in ("computes", "sleeps"))
     assert sum(computing.values()) > sum(sleeping.values()) / 3
     assert computing[PYTHON] > 0.7 * sum(computing.values())
-    assert sleeping[SLEEP] == max(sleeping.values())
+    assert sleeping[SLEEP] > computing.get(SLEEP, 0)  # others on the machine may have it wait for more than that
 
 
 @seeing
