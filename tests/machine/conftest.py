@@ -39,6 +39,8 @@ class Play:
         self._freed = []
         """As often as it was told that a limit it waits for was given back, and has not heeded it."""
         permits.when_freed(lambda: self._freed.append(True))
+        self.machine.rest(0)
+        assert self.machine.status == "pending", "nothing has begun, so nothing is over"
         self.post(Started(0, messages))
 
     def post(self, fact):
