@@ -37,6 +37,7 @@ class SettingArguments(TypedDict, total=False):
     store: Any
     durability: str
     max_payload: int
+    retention: Seconds | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +86,11 @@ class Settings:
     """What a stored job survives: "process", the death of its process; "power", the loss of power as well."""
     max_payload: int = 64 * 2**20
     """Bytes that one stored fact may have."""
+    retention: Seconds | None = 7 * 24 * 3600
+    """Seconds after which jobs that are over, failed ones too, are removed from the store; `None`: never.
+
+    That of whoever opens the store holds, for all jobs in it.
+    """
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "execution_mode", mode_named(self.execution_mode))
@@ -113,6 +119,8 @@ class Settings:
                 f"durability must be one of {', '.join(map(repr, DURABILITIES))}, not {self.durability!r}."
             )
         _check_count("max_payload", self.max_payload, 1)
+        if self.retention is not None:
+            seconds_of("retention", self.retention)
         if self.cluster is not None and self.executor is not None:
             raise SettingError("cluster and executor both say where distributed mode runs: give one of them.")
 

@@ -41,6 +41,7 @@ from routilux.ports import Clock
 from routilux.settings import Settings
 from routilux.stores.opening import open_store
 from routilux.stores.port import FINISHED, Durability, NewJob, Store, StoredJob
+from routilux.strategies import seconds_of
 
 UNFINISHED = frozenset(one.value for one in JobStatus) - frozenset(FINISHED)
 
@@ -55,7 +56,7 @@ class StoredJobs:
         self._clock = clock
         self._settings = settings
         given = isinstance(settings.store, Store)
-        self._store: Store = settings.store if given else open_store(settings.store, Durability(settings.durability))
+        self._store: Store = settings.store if given else _opened(settings, clock)
         self._own_store = not given
         if not given:
             weakref.finalize(self, self._store.close)
@@ -273,6 +274,11 @@ class StoredJobs:
             self._store.append(job_id, [], lambda _: self._claimed.discard(job_id))
         except StoreError:  # It has been closed: whoever opens it finds the job as it is there.
             self._claimed.discard(job_id)
+
+
+def _opened(settings: Settings, clock: Clock) -> Store:
+    kept = None if settings.retention is None else seconds_of("retention", settings.retention)
+    return open_store(settings.store, Durability(settings.durability), retention=kept, clock=clock)
 
 
 def _known(prepared: Prepared[Mode], clock: Clock) -> Prepared[Mode]:

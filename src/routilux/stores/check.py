@@ -20,6 +20,7 @@ from routilux.stores.findings import Damage, Findings
 from routilux.stores.port import Durability
 from routilux.stores.rows import FACT, JOB, FactRow, JobRow, Verifier, job_row
 from routilux.stores.sqlite.file import beside, open_for_reading, open_for_writing, store_error
+from routilux.stores.sqlite.records import SQLiteRecords
 from routilux.stores.sqlite.tail import Tail
 
 _PENDING = "pending"
@@ -40,6 +41,9 @@ def check(path: str | os.PathLike[str]) -> Findings:
     with closing(open_for_reading(whole)) as connection:
         damages = list(_damages_of_structure(connection, whole))
         jobs, entries, named = 0, 0, set[str]()
+        with suppress(sqlite3.Error):
+            # What is removed meanwhile is still there for this connection.
+            connection.execute("BEGIN")
         for number in _numbers(connection):
             try:
                 job = job_row(_row(connection, number))
@@ -50,8 +54,12 @@ def check(path: str | os.PathLike[str]) -> Findings:
             except (StoreDamagedError, sqlite3.Error) as error:
                 damages.append(_damage(error, whole))
     blobs = Blobs(beside(whole, ".blobs"))
-    missing = tuple(sorted(name for name in named if not _is_whole(blobs, name)))
-    return Findings(jobs, entries, tuple(damages), missing, tuple(sorted(set(blobs.names()) - named)))
+    missing = {name for name in named if not _is_whole(blobs, name)}
+    if missing:
+        # They may have been removed meanwhile, with what named them.
+        with suppress(StoreError):
+            missing &= SQLiteRecords(whole).blobs_named()
+    return Findings(jobs, entries, tuple(damages), tuple(sorted(missing)), tuple(sorted(set(blobs.names()) - named)))
 
 
 def repair(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> Repair:

@@ -25,6 +25,7 @@ def open_store(
     *,
     read_only: Literal[False] = ...,
     store_grace: float = ...,
+    retention: float | None = ...,
     clock: Clock | None = ...,
 ) -> Store: ...
 
@@ -39,18 +40,26 @@ def open_store(
     *,
     read_only: bool = False,
     store_grace: float = STORE_GRACE,
+    retention: float | None = None,
     clock: Clock | None = None,
 ) -> Records:
     """Opens a store, which is made if need be; for reading only, it never writes and may always be opened.
+
+    Jobs that have been over for `retention` seconds are removed, now and hourly while it is open; `None`: never.
 
     Raises `StoreInUseError` if somebody writes to it, and other kinds of `StoreError` if it cannot be used.
     """
     if not _on_server(where):
         if read_only:
             return sqlite.open_store(where, read_only=True)
-        return sqlite.open_store(where, durability, store_grace=store_grace, clock=clock)
+        return sqlite.open_store(where, durability, store_grace=store_grace, retention=retention, clock=clock)
     opened: Records = _of_postgres("store", "open_store")(
-        where, durability, read_only=read_only, store_grace=store_grace, clock=clock or SystemClock()
+        where,
+        durability,
+        read_only=read_only,
+        store_grace=store_grace,
+        retention=retention,
+        clock=clock or SystemClock(),
     )
     return opened
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import Any, NamedTuple, TypeAlias
 
-from routilux.errors import StoreDamagedError
+from routilux.errors import StoreDamagedError, UnknownJobError
 from routilux.stores.chain import first_link, next_link
 from routilux.stores.port import Entry, StoredEntry
 
@@ -97,6 +97,11 @@ class Verifier:
         """There is no entry after the last."""
         if self._seq < self._job.entries:
             raise self._job.damaged(self._seq + 1, "it is missing")
+
+
+def removed_meanwhile(job_id: str) -> UnknownJobError:
+    """The error of whoever was reading a job that somebody removed."""
+    return UnknownJobError(f"Job {job_id} has been removed from its store while it was read.")
 
 
 def checked_last(job: JobRow, row: FactRow | None) -> FactRow:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from routilux.errors import KeyTakenError, StoreError, UnknownJobError
 from routilux.stores.chain import first_link, next_link
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
-from routilux.stores.port import Entry, NewJob, StoredJob
+from routilux.stores.port import FINISHED, Entry, NewJob, StoredJob
 from routilux.stores.postgres.rows import WholeJob
 from routilux.stores.rows import FactRow, JobRow
 
@@ -87,7 +87,7 @@ class Batch:
         elif isinstance(change, StatusChange):
             answer = self._set_status(change)
         else:
-            answer = self._remove(change.job_id) if isinstance(change, Removal) else None
+            answer = self._remove(change) if isinstance(change, Removal) else None
         self.answers.append(answer)
 
     def _add(self, job_id: str, entries: Iterable[Entry]) -> StoreError | None:
@@ -142,11 +142,15 @@ class Batch:
         rows[change.job_id] = head.job
         return None
 
-    def _remove(self, job_id: str) -> StoreError | None:
-        head = self._heads.pop(job_id, None)
+    def _remove(self, removal: Removal) -> StoreError | None:
+        job_id, before = removal
+        head = self._heads.get(job_id)
         if head is None:
             return _unknown(job_id)
         job = head.job
+        if before is not None and (job.status not in FINISHED or head.at >= before):
+            return StoreError(f"Job {job_id} has not been over for long enough.")
+        del self._heads[job_id]
         self.facts = [fact for fact in self.facts if fact[0] != job.number]
         self.new.pop(job_id, None)
         self.changed.pop(job_id, None)

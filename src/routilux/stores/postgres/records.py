@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from functools import partial
 
-from routilux.errors import StoreError
-from routilux.stores.port import Records, StoredEntry, StoredJob
+from routilux.errors import StoreDamagedError, StoreError
+from routilux.stores.port import FINISHED, Finished, Records, StoredEntry, StoredJob
 from routilux.stores.postgres.address import Address
-from routilux.stores.postgres.rows import find_jobs
+from routilux.stores.postgres.rows import WHOLE_JOB, find_jobs, whole_job
 from routilux.stores.postgres.session import Sessions, session_for_reading
 from routilux.stores.postgres.tables import check_version
 from routilux.stores.postgres.values import loaded
-from routilux.stores.rows import FACT, Verifier
+from routilux.stores.rows import FACT, Verifier, removed_meanwhile
 
 _PAGE = 500
+_OVER = f"""
+jobs.number > %(after)s AND jobs.status = ANY(%(statuses)s::text[]) AND last.at < %(before)s
+ORDER BY jobs.number LIMIT {_PAGE}
+"""
 _ENTRIES = f"SELECT {FACT} FROM facts WHERE job = %s AND seq {{}} %s ORDER BY seq LIMIT {_PAGE}"
 
 
@@ -54,7 +59,32 @@ class PostgresRecords(Records):
         with self._sessions.one() as session:
             return [job_id for (job_id,) in session.execute(query, (flow_id, list(statuses)))]
 
+    def finished(self, before: int) -> Iterator[Finished]:
+        values = {"after": 0, "statuses": list(FINISHED), "before": before}
+        found: list[Finished] = []
+        while True:
+            with self._sessions.one() as session:
+                rows = session.execute(f"{WHOLE_JOB} WHERE {_OVER}", values, prepare=True).fetchall()
+            for row in rows:
+                with suppress(StoreDamagedError):
+                    job = whole_job(row).job
+                    found.append(Finished(job.job_id, job.entries))
+            yield from found
+            if len(rows) < _PAGE:
+                return
+            values["after"], found = rows[-1][0], []
+
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
+        try:
+            yield from self._entries(job_id, after)
+        except StoreDamagedError as error:
+            with self._sessions.one() as session:
+                gone = not find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id})
+            if gone:
+                raise removed_meanwhile(job_id) from error
+            raise
+
+    def _entries(self, job_id: str, after: int) -> Iterator[StoredEntry]:
         with self._sessions.one() as session:
             found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id})
             if not found:
@@ -76,6 +106,8 @@ class PostgresRecords(Records):
                 if len(rows) < _PAGE:
                     break
             verifier.end()
+            if not find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}):
+                raise removed_meanwhile(job_id)
 
     def load(self, name: str) -> bytes:
         return loaded(self._sessions, name)

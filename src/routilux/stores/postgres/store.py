@@ -18,7 +18,9 @@ from routilux.stores.postgres.session import Sessions, session_for_writing
 from routilux.stores.postgres.values import Values
 
 
-def open_store(dsn: str, durability: Durability, *, read_only: bool, store_grace: float, clock: Clock) -> Records:
+def open_store(
+    dsn: str, durability: Durability, *, read_only: bool, store_grace: float, retention: float | None, clock: Clock
+) -> Records:
     """Opens the store of an address; its schema is made if need be, and for reading only, nothing is written.
 
     Raises `StoreInUseError` if somebody writes to it, `StoreVersionError` if it is no store of this version,
@@ -27,13 +29,15 @@ def open_store(dsn: str, durability: Durability, *, read_only: bool, store_grace
     address = address_of(dsn)
     if read_only:
         return PostgresRecords(address)
-    return PostgresStore(address, durability, clock, store_grace)
+    return PostgresStore(address, durability, clock, store_grace, retention)
 
 
 class PostgresStore(CommittedStore):
     """A schema, one session that writes entries, and some that read and that write large values."""
 
-    def __init__(self, address: Address, durability: Durability, clock: Clock, store_grace: float) -> None:
+    def __init__(
+        self, address: Address, durability: Durability, clock: Clock, store_grace: float, retention: float | None
+    ) -> None:
         ledger = Ledger(address, durability, platform.node(), os.getpid(), clock.epoch())
         try:
             records = PostgresRecords(address)
@@ -49,7 +53,7 @@ class PostgresStore(CommittedStore):
 
         committer = Committer(ledger.commit, ledger.tend, clock, store_grace)
         kept = LargeValues(values.save, values.load, values.sweep)
-        super().__init__(address.place, records, committer, kept, clock, closed)
+        super().__init__(address.place, records, committer, kept, clock, closed, retention)
 
     def submit(self, job: NewJob) -> StoredJob:
         for name, text in (("id", job.job_id), ("flow", job.flow_id), ("key", job.key or "")):

@@ -122,6 +122,7 @@ def _ready(connection: sqlite3.Connection, path: Path, durability: Durability) -
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durability is Durability.POWER else 'NORMAL'}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA secure_delete = ON")
     except (sqlite3.Error, OSError):
         connection.close()
         raise

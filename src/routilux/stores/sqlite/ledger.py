@@ -19,7 +19,7 @@ from typing import Any
 from routilux.errors import FencedError, KeyTakenError, StoreError, StoreUnavailableError, UnknownJobError
 from routilux.stores.chain import first_link, next_link
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
-from routilux.stores.port import Durability, NewJob, StoredJob
+from routilux.stores.port import FINISHED, Durability, NewJob, StoredJob
 from routilux.stores.rows import JOB, JobRow, job_row
 from routilux.stores.sqlite.batch import ADD_ALL, MOST_ROWS, NO_ROW, NOTHING, Batch, Head, Left, left_by
 from routilux.stores.sqlite.file import check_structure, open_for_writing, store_error
@@ -197,7 +197,7 @@ class Ledger:
             return self._submit(change.job, change.created_at, opened)
         if isinstance(change, StatusChange):
             return self._set_status(change, opened)
-        return self._remove(change.job_id, opened) if isinstance(change, Removal) else None
+        return self._remove(change, opened) if isinstance(change, Removal) else None
 
     def _add(self, addition: Addition, opened: Batch) -> Answer:
         job_id = addition.job_id
@@ -242,11 +242,14 @@ class Ledger:
         )
         return None
 
-    def _remove(self, job_id: str, opened: Batch) -> Answer:
+    def _remove(self, removal: Removal, opened: Batch) -> Answer:
+        job_id, before = removal
         job = find_job(self._connection, job_id)
         if job is None:
             return _unknown(job_id)
         opened.insert(self._connection)
+        if before is not None and (job.status not in FINISHED or last_fact(self._connection, job)[3] >= before):
+            return StoreError(f"Job {job_id} has not been over for long enough.")
         opened.facts = [fact for fact in opened.facts if fact[0] != job.number]
         opened.inserted = len(opened.facts)
         opened.touched.discard(job_id)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from routilux.errors import StoreDamagedError, StoreError
 from routilux.stores.blobs import Blobs, names_in
-from routilux.stores.port import Records, StoredEntry, StoredJob
-from routilux.stores.rows import FACT, JOB, JobRow, Verifier, job_row
+from routilux.stores.port import FINISHED, Finished, Records, StoredEntry, StoredJob
+from routilux.stores.rows import FACT, JOB, JobRow, Verifier, job_row, removed_meanwhile
 from routilux.stores.sqlite.file import beside, open_for_reading, store_error
 from routilux.stores.sqlite.rows import find_job, last_fact, request_of
 
@@ -27,7 +29,7 @@ class SQLiteRecords(Records):
             pass
 
     def job(self, job_id: str) -> StoredJob | None:
-        with self.reading() as connection:
+        with self.reading() as connection, as_of_now(connection):
             row = find_job(connection, job_id)
             return None if row is None else stored(connection, row)
 
@@ -38,9 +40,15 @@ class SQLiteRecords(Records):
         query = f"SELECT {JOB} FROM jobs WHERE number < ? {wanted}ORDER BY number DESC LIMIT {_PAGE}"
         before = 2**63 - 1
         with self.reading() as connection:
-            while rows := connection.execute(query, [before, *values]).fetchall():
-                for row in rows:
-                    yield stored(connection, job_row(row))
+            while True:
+                with as_of_now(connection):
+                    rows = connection.execute(query, [before, *values]).fetchall()
+                    found, broken = _whole(connection, rows)
+                yield from found
+                if broken is not None:
+                    raise broken
+                if len(rows) < _PAGE:
+                    return
                 before = rows[-1][0]
 
     def job_ids(self, flow_id: str, statuses: Collection[str]) -> list[str]:
@@ -49,7 +57,38 @@ class SQLiteRecords(Records):
         with self.reading() as connection:
             return [job_id for (job_id,) in connection.execute(query, (flow_id, *statuses))]
 
+    def finished(self, before: int) -> Iterator[Finished]:
+        marks = ", ".join("?" * len(FINISHED))
+        query = (
+            f"SELECT {JOB} FROM jobs WHERE number > ? AND status IN ({marks}) AND "
+            "(SELECT at FROM facts WHERE job = number ORDER BY seq DESC LIMIT 1) < ? "
+            f"ORDER BY number LIMIT {_PAGE}"
+        )
+        after, found = 0, list[Finished]()
+        while True:
+            with self.reading() as connection:
+                rows = connection.execute(query, (after, *FINISHED, before)).fetchall()
+                for row in rows:
+                    with suppress(StoreDamagedError), as_of_now(connection):
+                        job = job_row(row)
+                        last_fact(connection, job)
+                        found.append(Finished(job.job_id, job.entries))
+            yield from found
+            if len(rows) < _PAGE:
+                return
+            after, found = rows[-1][0], []
+
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
+        try:
+            yield from self._entries(job_id, after)
+        except StoreDamagedError as error:
+            with self.reading() as connection:
+                gone = find_job(connection, job_id) is None
+            if gone:
+                raise removed_meanwhile(job_id) from error
+            raise
+
+    def _entries(self, job_id: str, after: int) -> Iterator[StoredEntry]:
         with self.reading() as connection:
             job = find_job(connection, job_id)
             if job is None:
@@ -71,6 +110,8 @@ class SQLiteRecords(Records):
                 if len(rows) < _PAGE:
                     break
             verifier.end()
+            if find_job(connection, job_id) is None:
+                raise removed_meanwhile(job_id)
 
     def load(self, name: str) -> bytes:
         return self._blobs.load(name)
@@ -92,6 +133,27 @@ class SQLiteRecords(Records):
                 yield connection
             except sqlite3.Error as error:
                 raise store_error(error, self._path) from error
+
+
+@contextmanager
+def as_of_now(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read within is of one moment, whatever is written or removed meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _whole(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> tuple[list[StoredJob], StoreError | None]:
+    """The jobs of some rows up to the first that is damaged, and what is said of that."""
+    found: list[StoredJob] = []
+    try:
+        found.extend(stored(connection, job_row(row)) for row in rows)
+    except StoreDamagedError as error:
+        return found, error
+    return found, None
 
 
 def stored(connection: sqlite3.Connection, job: JobRow) -> StoredJob:

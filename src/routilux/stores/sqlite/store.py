@@ -27,6 +27,7 @@ def open_store(
     *,
     read_only: Literal[False] = ...,
     store_grace: float = ...,
+    retention: float | None = ...,
     clock: Clock | None = ...,
 ) -> Store: ...
 
@@ -41,6 +42,7 @@ def open_store(
     *,
     read_only: bool = False,
     store_grace: float = STORE_GRACE,
+    retention: float | None = None,
     clock: Clock | None = None,
 ) -> Records:
     """Opens the store in a file, which is made if need be; for reading only, it never writes and may always be opened.
@@ -51,13 +53,15 @@ def open_store(
     whole = Path(path).expanduser().absolute()
     if read_only:
         return SQLiteRecords(whole)
-    return SQLiteStore(whole, Durability(durability), clock or SystemClock(), store_grace)
+    return SQLiteStore(whole, Durability(durability), clock or SystemClock(), store_grace, retention)
 
 
 class SQLiteStore(CommittedStore):
     """A file of SQLite with its log, a note of its end, a lock and a folder for large values beside it."""
 
-    def __init__(self, path: Path, durability: Durability, clock: Clock, store_grace: float) -> None:
+    def __init__(
+        self, path: Path, durability: Durability, clock: Clock, store_grace: float, retention: float | None
+    ) -> None:
         blobs = Blobs(beside(path, ".blobs"))
         try:
             blobs.make()
@@ -80,4 +84,4 @@ class SQLiteStore(CommittedStore):
             lock.release()
 
         committer = Committer(ledger.commit, ledger.tend, clock, store_grace)
-        super().__init__(path, records, committer, LargeValues(blobs.save, blobs.load, sweep), clock, closed)
+        super().__init__(path, records, committer, LargeValues(blobs.save, blobs.load, sweep), clock, closed, retention)
