@@ -38,6 +38,7 @@ class SettingArguments(TypedDict, total=False):
     durability: str
     max_payload: int
     retention: Seconds | None
+    journal_key: Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +92,8 @@ class Settings:
 
     That of whoever opens the store holds, for all jobs in it.
     """
+    journal_key: Any = field(default=None, repr=False)
+    """What authenticates all that is stored: bytes, or a `Secret` that says where they are; `None`: nothing does."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "execution_mode", mode_named(self.execution_mode))
@@ -121,6 +124,9 @@ class Settings:
         _check_count("max_payload", self.max_payload, 1)
         if self.retention is not None:
             seconds_of("retention", self.retention)
+        # Without the extra that stores need, there is no `Secret` to compare a key with.
+        if not (self.journal_key is None or isinstance(self.journal_key, bytes) or hasattr(self.journal_key, "env")):
+            raise SettingError("journal_key must be bytes, Secret(env=...) or None.")
         if self.cluster is not None and self.executor is not None:
             raise SettingError("cluster and executor both say where distributed mode runs: give one of them.")
 

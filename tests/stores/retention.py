@@ -12,6 +12,7 @@ from routilux.errors import UnknownJobError
 from routilux.stores.port import FINISHED, Entry, NewJob, Store
 from routilux.stores.retention import MOST_ENTRIES, MOST_JOBS
 from routilux.testing import ManualClock
+from tests.stores.keys import Execute
 
 PATIENCE = 30
 HOUR = 3600
@@ -99,12 +100,12 @@ def test_a_job_that_is_tried_again_meanwhile_stays(open_again: OpenKept) -> None
         assert left_after(store, 2) == ["failed again", "retried"]
 
 
-def test_what_is_damaged_stays(open_again: OpenKept, damage: Callable[[], None]) -> None:
+def test_what_is_damaged_stays(open_again: OpenKept, execute: Execute) -> None:
     clock = ManualClock()
     with open_again(clock=clock) as store:
         for name in ("a", "b", "c"):
             put(store, name, "completed", clock.epoch())
-    damage()
+    execute("UPDATE jobs SET crc = crc + 1 WHERE job_id = ?", ("b",))
     clock.advance(DAY)
     with open_again(clock=clock) as store:
         assert store.purge_finished(HOUR) == 2

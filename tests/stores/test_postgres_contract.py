@@ -1,9 +1,8 @@
-"""The contract of stores, for PostgreSQL at both levels of durability."""
+"""The contract of stores, for PostgreSQL at both levels of durability, one of them with a key."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -13,6 +12,8 @@ from routilux.stores.port import Durability
 from tests.postgres import Server
 from tests.stores.contract import *  # noqa: F403
 from tests.stores.contract import OpenAgain
+from tests.stores.keys import *  # noqa: F403
+from tests.stores.keys import KEY, Execute, OpenKeyed
 from tests.stores.retention import *  # noqa: F403
 
 NUMBERS = itertools.count()
@@ -25,16 +26,21 @@ def namespace() -> str:
 
 @pytest.fixture(params=list(Durability))
 def open_again(request: pytest.FixtureRequest, server: Server, namespace: str) -> OpenAgain:
-    return partial(open_store, server.dsn(namespace), request.param)
+    key = KEY if request.param is Durability.PROCESS else None
+    return partial(open_store, server.dsn(namespace), request.param, journal_key=key)
 
 
 @pytest.fixture
-def damage(server: Server, namespace: str) -> Callable[[], None]:
-    """Changes the row of job b."""
+def open_keyed(server: Server, namespace: str) -> OpenKeyed:
+    return partial(open_store, server.dsn(namespace))
 
-    def change() -> None:
+
+@pytest.fixture
+def execute(server: Server, namespace: str) -> Execute:
+    def executed(statement: str, values: tuple[object, ...]) -> None:
         psycopg = pytest.importorskip("psycopg")
         with psycopg.connect(server.conninfo) as session:
-            session.execute(f"UPDATE {namespace}.jobs SET crc = crc + 1 WHERE job_id = 'b'")
+            session.execute(f"SET search_path = {namespace}")
+            session.execute(statement.replace("?", "%s"), values)
 
-    return change
+    return executed

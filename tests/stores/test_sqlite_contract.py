@@ -1,4 +1,4 @@
-"""The contract of stores, for SQLite at both levels of durability."""
+"""The contract of stores, for SQLite at both levels of durability, one of them with a key."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -17,25 +16,31 @@ from routilux.stores.port import Durability
 from routilux.stores.sqlite.store import open_store
 from tests.stores.contract import *  # noqa: F403
 from tests.stores.contract import OpenAgain
+from tests.stores.keys import *  # noqa: F403
+from tests.stores.keys import KEY, Execute, OpenKeyed
 from tests.stores.retention import *  # noqa: F403
 from tests.stores.retention import DAY, PATIENCE, put
 
 
 @pytest.fixture(params=list(Durability))
 def open_again(request: pytest.FixtureRequest, tmp_path: Path) -> OpenAgain:
-    return partial(open_store, tmp_path / "jobs.db", request.param)
+    key = KEY if request.param is Durability.PROCESS else None
+    return partial(open_store, tmp_path / "jobs.db", request.param, journal_key=key)
 
 
 @pytest.fixture
-def damage(tmp_path: Path) -> Callable[[], None]:
-    """Changes the row of job b."""
+def open_keyed(tmp_path: Path) -> OpenKeyed:
+    return partial(open_store, tmp_path / "jobs.db")
 
-    def change() -> None:
+
+@pytest.fixture
+def execute(tmp_path: Path) -> Execute:
+    def executed(statement: str, values: tuple[object, ...]) -> None:
         with closing(sqlite3.connect(tmp_path / "jobs.db")) as connection:
-            connection.execute("UPDATE jobs SET crc = crc + 1 WHERE job_id = 'b'")
+            connection.execute(statement, values)
             connection.commit()
 
-    return change
+    return executed
 
 
 def test_large_values_go_with_the_last_job_that_names_them(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from cyclopts.types import ExistingFile
 
 from routilux.advice.report import Report, report, table
 from routilux.cli.exit_codes import ExitCode
-from routilux.cli.options import Json
+from routilux.cli.options import Json, journal_key
 from routilux.cli.shown import show
 from routilux.stores import check as checking
 from routilux.stores.check import Repair
@@ -107,7 +107,7 @@ def check(store: ExistingFile, /, *, as_json: Json = False) -> int:
     as_json
         Print JSON.
     """
-    found = checking.check(store)
+    found = checking.check(store, journal_key=journal_key())
     counts = f"{found.jobs:,} jobs with {found.entries:,} entries"
     show(Checked(f"{'Whole' if found.whole else 'DAMAGED'}: {counts}.", found.damages, found), as_json=as_json)
     return ExitCode.DONE if found.whole else ExitCode.DAMAGED
@@ -128,7 +128,7 @@ def repair(store: ExistingFile, into: Path, /, *, as_json: Json = False) -> int:
     if into.exists():
         print(f"routilux: {into} exists already. Give the path of a file that does not.", file=sys.stderr)
         return ExitCode.WRONG
-    found = checking.repair(store, into)
+    found = checking.repair(store, into, journal_key=journal_key())
     counts = f"{found.jobs:,} jobs with {found.entries:,} entries"
     show(Checked(f"Copied to {into}: {counts}.", found.affected, found), as_json=as_json)
     return ExitCode.DAMAGED if found.affected else ExitCode.DONE

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 
 from routilux.course import Course
 from routilux.durable.engine import DurableEngine
+from routilux.durable.journal_key import journal_key_of
 from routilux.durable.log import JobLog, entry_of
 from routilux.durable.mode import DurableEngineMode, KnownMode
 from routilux.durable.paper import Paper
@@ -278,7 +279,8 @@ class StoredJobs:
 
 def _opened(settings: Settings, clock: Clock) -> Store:
     kept = None if settings.retention is None else seconds_of("retention", settings.retention)
-    return open_store(settings.store, Durability(settings.durability), retention=kept, clock=clock)
+    key = journal_key_of(settings)
+    return open_store(settings.store, Durability(settings.durability), retention=kept, clock=clock, journal_key=key)
 
 
 def _known(prepared: Prepared[Mode], clock: Clock) -> Prepared[Mode]:

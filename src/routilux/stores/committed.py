@@ -13,7 +13,7 @@ from routilux.ports import Clock
 from routilux.stores.changes import Addition, Removal, StatusChange, Submission
 from routilux.stores.committer import Committer
 from routilux.stores.port import Entry, Finished, NewJob, Records, Store, StoredEntry, StoredJob, Then
-from routilux.stores.retention import Retention, Wanted, remove_finished
+from routilux.stores.retention import Retention, remove_finished
 
 STORE_GRACE = 30.0
 """Seconds for which a write that fails is tried again."""
@@ -52,9 +52,10 @@ class CommittedStore(Store):
         self._clock = clock
         self._closed = closed
         self._pid = os.getpid()
+        self._remove = partial(remove_finished, records, committer, values.sweep, clock)
         self._retention: Retention | None = None
         if retention is not None:
-            self._retention = Retention(partial(self._remove_finished, retention), clock, place)
+            self._retention = Retention(partial(self._remove, retention), clock, place)
 
     def submit(self, job: NewJob) -> StoredJob:
         self._same_process()
@@ -119,7 +120,7 @@ class CommittedStore(Store):
     def purge_finished(self, older_than_seconds: float) -> int:
         self._same_process()
         self._committer.flush()
-        return self._remove_finished(older_than_seconds, lambda: True)
+        return self._remove(older_than_seconds, lambda: True)
 
     def close(self) -> None:
         self._same_process()
@@ -128,13 +129,6 @@ class CommittedStore(Store):
         self._committer.close()
         self._records.close()
         self._closed()
-
-    def _remove_finished(self, older_than_seconds: float, wanted: Wanted) -> int:
-        before = self._clock.epoch() - int(older_than_seconds * 1e9)
-        gone = remove_finished(self._records, self._committer, before, wanted)
-        if wanted():
-            self._values.sweep()
-        return gone
 
     def _same_process(self) -> None:
         # The connection of the parent is neither used nor closed in a child: that would harm the parent's store.

@@ -27,11 +27,14 @@ def open_store(
     store_grace: float = ...,
     retention: float | None = ...,
     clock: Clock | None = ...,
+    journal_key: bytes | None = ...,
 ) -> Store: ...
 
 
 @overload
-def open_store(where: str | os.PathLike[str], *, read_only: Literal[True]) -> Records: ...
+def open_store(
+    where: str | os.PathLike[str], *, read_only: Literal[True], journal_key: bytes | None = ...
+) -> Records: ...
 
 
 def open_store(
@@ -42,17 +45,22 @@ def open_store(
     store_grace: float = STORE_GRACE,
     retention: float | None = None,
     clock: Clock | None = None,
+    journal_key: bytes | None = None,
 ) -> Records:
     """Opens a store, which is made if need be; for reading only, it never writes and may always be opened.
 
     Jobs that have been over for `retention` seconds are removed, now and hourly while it is open; `None`: never.
+    With a `journal_key`, what is kept is authenticated by it; each opener must give the one that the store was made
+    with, or a `JournalKeyError` is raised.
 
     Raises `StoreInUseError` if somebody writes to it, and other kinds of `StoreError` if it cannot be used.
     """
     if not _on_server(where):
         if read_only:
-            return sqlite.open_store(where, read_only=True)
-        return sqlite.open_store(where, durability, store_grace=store_grace, retention=retention, clock=clock)
+            return sqlite.open_store(where, read_only=True, journal_key=journal_key)
+        return sqlite.open_store(
+            where, durability, store_grace=store_grace, retention=retention, clock=clock, journal_key=journal_key
+        )
     opened: Records = _of_postgres("store", "open_store")(
         where,
         durability,
@@ -60,15 +68,16 @@ def open_store(
         store_grace=store_grace,
         retention=retention,
         clock=clock or SystemClock(),
+        journal_key=journal_key,
     )
     return opened
 
 
-def check(where: str | os.PathLike[str]) -> Findings:
+def check(where: str | os.PathLike[str], *, journal_key: bytes | None = None) -> Findings:
     """Reads all of a store; raises `StoreError` if it is none of this version, or cannot be read at all."""
     if not _on_server(where):
-        return sqlite_check.check(where)
-    findings: Findings = _of_postgres("check", "check")(where)
+        return sqlite_check.check(where, journal_key=journal_key)
+    findings: Findings = _of_postgres("check", "check")(where, journal_key=journal_key)
     return findings
 
 

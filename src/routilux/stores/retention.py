@@ -28,16 +28,25 @@ Wanted: TypeAlias = Callable[[], bool]
 logger = logging.getLogger("routilux")
 
 
-def remove_finished(records: Records, committer: Committer, before: int, wanted: Wanted) -> int:
-    """Removes jobs that were over before a moment, so long as that is wanted; returns how many."""
-    gone = 0
+def remove_finished(
+    records: Records,
+    committer: Committer,
+    sweep: Callable[[], object],
+    clock: Clock,
+    older_than_seconds: float,
+    wanted: Wanted,
+) -> int:
+    """Removes jobs that have been over for so long, while that is wanted, and sweeps; returns how many."""
+    gone, before = 0, clock.epoch() - int(older_than_seconds * 1e9)
     for batch in _batches(records.finished(before)):
         if not wanted():
-            break
+            return gone
         answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
         for job in batch:
             committer.accept(Removal(job.job_id, before), answers.put)
         gone += [answers.get() for _ in batch].count(None)
+    if wanted():
+        sweep()
     return gone
 
 

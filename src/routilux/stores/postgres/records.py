@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 
 from routilux.errors import StoreDamagedError, StoreError
+from routilux.stores.chain import Chain
 from routilux.stores.port import FINISHED, Finished, Records, StoredEntry, StoredJob
 from routilux.stores.postgres.address import Address
 from routilux.stores.postgres.rows import WHOLE_JOB, find_jobs, whole_job
@@ -26,19 +27,20 @@ _ENTRIES = f"SELECT {FACT} FROM facts WHERE job = %s AND seq {{}} %s ORDER BY se
 class PostgresRecords(Records):
     """What is in a schema, verified as it is read."""
 
-    def __init__(self, address: Address) -> None:
-        """Raises `StoreError` if there is no store of this version."""
+    def __init__(self, address: Address, chain: Chain) -> None:
+        """Raises `StoreError` if there is no store of this version, or one with another key."""
+        self._chain = chain
         self._sessions = Sessions(address, partial(session_for_reading, address))
         try:
             with self._sessions.one() as session:
-                check_version(session, address)
+                check_version(session, address, chain)
         except StoreError:
             self._sessions.close()
             raise
 
     def job(self, job_id: str) -> StoredJob | None:
         with self._sessions.one() as session:
-            found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id})
+            found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}, self._chain)
         return found[0].stored if found else None
 
     def jobs(self, flow_id: str | None = None, statuses: Collection[str] = ()) -> Iterator[StoredJob]:
@@ -49,7 +51,7 @@ class PostgresRecords(Records):
             wanted += " AND jobs.status = ANY(%(statuses)s::text[])"
         values = {"before": 2**63 - 1, "flow": flow_id, "statuses": list(statuses)}
         with self._sessions.one() as session:
-            while found := find_jobs(session, f"{wanted} ORDER BY jobs.number DESC LIMIT {_PAGE}", values):
+            while found := find_jobs(session, f"{wanted} ORDER BY jobs.number DESC LIMIT {_PAGE}", values, self._chain):
                 for one in found:
                     yield one.stored
                 values["before"] = found[-1].job.number
@@ -67,7 +69,7 @@ class PostgresRecords(Records):
                 rows = session.execute(f"{WHOLE_JOB} WHERE {_OVER}", values, prepare=True).fetchall()
             for row in rows:
                 with suppress(StoreDamagedError):
-                    job = whole_job(row).job
+                    job = whole_job(row, self._chain).job
                     found.append(Finished(job.job_id, job.entries))
             yield from found
             if len(rows) < _PAGE:
@@ -79,18 +81,18 @@ class PostgresRecords(Records):
             yield from self._entries(job_id, after)
         except StoreDamagedError as error:
             with self._sessions.one() as session:
-                gone = not find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id})
+                gone = not find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}, self._chain)
             if gone:
                 raise removed_meanwhile(job_id) from error
             raise
 
     def _entries(self, job_id: str, after: int) -> Iterator[StoredEntry]:
         with self._sessions.one() as session:
-            found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id})
+            found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}, self._chain)
             if not found:
                 return
             job = found[0].job
-            verifier = Verifier(job)
+            verifier = Verifier(job, self._chain)
             before = session.execute(_ENTRIES.format("="), (job.number, after)).fetchone()
             if before is None and after > job.entries:
                 return
@@ -106,7 +108,7 @@ class PostgresRecords(Records):
                 if len(rows) < _PAGE:
                     break
             verifier.end()
-            if not find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}):
+            if not find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}, self._chain):
                 raise removed_meanwhile(job_id)
 
     def load(self, name: str) -> bytes:

@@ -10,9 +10,10 @@ from typing import Any
 
 from routilux.errors import StoreDamagedError, StoreError
 from routilux.stores.blobs import Blobs, names_in
+from routilux.stores.chain import Chain
 from routilux.stores.port import FINISHED, Finished, Records, StoredEntry, StoredJob
 from routilux.stores.rows import FACT, JOB, JobRow, Verifier, job_row, removed_meanwhile
-from routilux.stores.sqlite.file import beside, open_for_reading, store_error
+from routilux.stores.sqlite.file import beside, mark_of, open_for_reading, store_error
 from routilux.stores.sqlite.rows import find_job, last_fact, request_of
 
 _PAGE = 500
@@ -21,17 +22,18 @@ _PAGE = 500
 class SQLiteRecords(Records):
     """What is in a file, verified as it is read."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises `StoreError` if there is no store of this version."""
+    def __init__(self, path: Path, chain: Chain) -> None:
+        """Raises `StoreError` if there is no store of this version, or one with another key."""
         self._path = path
+        self._chain = chain
         self._blobs = Blobs(beside(path, ".blobs"))
-        with self.reading():
-            pass
+        with self.reading() as connection:
+            chain.check(mark_of(connection), path)
 
     def job(self, job_id: str) -> StoredJob | None:
         with self.reading() as connection, as_of_now(connection):
-            row = find_job(connection, job_id)
-            return None if row is None else stored(connection, row)
+            row = find_job(connection, job_id, self._chain)
+            return None if row is None else stored(connection, row, self._chain)
 
     def jobs(self, flow_id: str | None = None, statuses: Collection[str] = ()) -> Iterator[StoredJob]:
         marks = ", ".join("?" * len(statuses))
@@ -43,7 +45,7 @@ class SQLiteRecords(Records):
             while True:
                 with as_of_now(connection):
                     rows = connection.execute(query, [before, *values]).fetchall()
-                    found, broken = _whole(connection, rows)
+                    found, broken = _whole(connection, rows, self._chain)
                 yield from found
                 if broken is not None:
                     raise broken
@@ -70,7 +72,7 @@ class SQLiteRecords(Records):
                 rows = connection.execute(query, (after, *FINISHED, before)).fetchall()
                 for row in rows:
                     with suppress(StoreDamagedError), as_of_now(connection):
-                        job = job_row(row)
+                        job = job_row(row, self._chain)
                         last_fact(connection, job)
                         found.append(Finished(job.job_id, job.entries))
             yield from found
@@ -83,17 +85,17 @@ class SQLiteRecords(Records):
             yield from self._entries(job_id, after)
         except StoreDamagedError as error:
             with self.reading() as connection:
-                gone = find_job(connection, job_id) is None
+                gone = find_job(connection, job_id, self._chain) is None
             if gone:
                 raise removed_meanwhile(job_id) from error
             raise
 
     def _entries(self, job_id: str, after: int) -> Iterator[StoredEntry]:
         with self.reading() as connection:
-            job = find_job(connection, job_id)
+            job = find_job(connection, job_id, self._chain)
             if job is None:
                 return
-            verifier = Verifier(job)
+            verifier = Verifier(job, self._chain)
             query = f"SELECT {FACT} FROM facts WHERE job = ? AND seq {{}} ? ORDER BY seq LIMIT {_PAGE}"
             before = connection.execute(query.format("="), (job.number, after)).fetchone()
             if before is None and after > job.entries:
@@ -110,7 +112,7 @@ class SQLiteRecords(Records):
                 if len(rows) < _PAGE:
                     break
             verifier.end()
-            if find_job(connection, job_id) is None:
+            if find_job(connection, job_id, self._chain) is None:
                 raise removed_meanwhile(job_id)
 
     def load(self, name: str) -> bytes:
@@ -146,18 +148,20 @@ def as_of_now(connection: sqlite3.Connection) -> Iterator[None]:
             connection.execute("ROLLBACK")
 
 
-def _whole(connection: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> tuple[list[StoredJob], StoreError | None]:
+def _whole(
+    connection: sqlite3.Connection, rows: list[tuple[Any, ...]], chain: Chain
+) -> tuple[list[StoredJob], StoreError | None]:
     """The jobs of some rows up to the first that is damaged, and what is said of that."""
     found: list[StoredJob] = []
     try:
-        found.extend(stored(connection, job_row(row)) for row in rows)
+        found.extend(stored(connection, job_row(row, chain), chain) for row in rows)
     except StoreDamagedError as error:
         return found, error
     return found, None
 
 
-def stored(connection: sqlite3.Connection, job: JobRow) -> StoredJob:
+def stored(connection: sqlite3.Connection, job: JobRow, chain: Chain) -> StoredJob:
     """A job as its row and its first and last entries have it."""
-    request = request_of(connection, job)
+    request = request_of(connection, job, chain)
     seq, _, _, at, *_ = last_fact(connection, job)
     return StoredJob(job.job_id, job.flow_id, job.key, request, job.status, job.created_at, at, seq)
