@@ -11,8 +11,8 @@ import msgspec
 
 from routilux.advice.report import Report, report, seconds, table
 from routilux.durable.account import Account, Rest, RestKind, Tally
+from routilux.stores.owner import Owner
 from routilux.stores.port import StoredJob
-from routilux.stores.sqlite.owner import Owner
 
 LONGEST = 200
 """Letters of a payload or a message that are printed."""

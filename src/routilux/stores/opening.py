@@ -10,6 +10,8 @@ from routilux.loading import loaded_extra
 from routilux.ports import Clock
 from routilux.stores import check as sqlite_check
 from routilux.stores.committed import STORE_GRACE
+from routilux.stores.doctor import Diagnosis, ServerDiagnosis
+from routilux.stores.doctor import doctor as diagnosis_of_file
 from routilux.stores.findings import Findings
 from routilux.stores.port import Durability, Records, Store
 from routilux.stores.sqlite import store as sqlite
@@ -55,7 +57,7 @@ def open_store(
 
     Raises `StoreInUseError` if somebody writes to it, and other kinds of `StoreError` if it cannot be used.
     """
-    if not _on_server(where):
+    if not on_server(where):
         if read_only:
             return sqlite.open_store(where, read_only=True, journal_key=journal_key)
         return sqlite.open_store(
@@ -75,13 +77,22 @@ def open_store(
 
 def check(where: str | os.PathLike[str], *, journal_key: bytes | None = None) -> Findings:
     """Reads all of a store; raises `StoreError` if it is none of this version, or cannot be read at all."""
-    if not _on_server(where):
+    if not on_server(where):
         return sqlite_check.check(where, journal_key=journal_key)
     findings: Findings = _of_postgres("check", "check")(where, journal_key=journal_key)
     return findings
 
 
-def _on_server(where: str | os.PathLike[str]) -> bool:
+def doctor(where: str | os.PathLike[str]) -> Diagnosis | ServerDiagnosis:
+    """Looks at what stands around a store, without opening it for writing; it may be in use."""
+    if not on_server(where):
+        return diagnosis_of_file(where)
+    found: ServerDiagnosis = _of_postgres("doctor", "doctor")(where)
+    return found
+
+
+def on_server(where: str | os.PathLike[str]) -> bool:
+    """Whether it is the address of a server."""
     return isinstance(where, str) and where.startswith(SERVERS)
 
 
