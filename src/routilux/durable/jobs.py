@@ -18,6 +18,7 @@ from routilux.durable.past import Past
 from routilux.durable.request import Request
 from routilux.durable.sequential import WINDOW, DurableSequentialMode
 from routilux.durable.structure import from_data, missing, part_of
+from routilux.durable.turns import Turns
 from routilux.engine import Engine
 from routilux.errors import (
     FlowChangedError,
@@ -65,6 +66,7 @@ class StoredJobs:
         """By id: the jobs that this process runs."""
         self._claimed: set[str] = set()
         """Those that it has or will have."""
+        self._turns = Turns()
         self._taking = threading.Lock()
         """So that nobody takes up a job that is just being submitted."""
         self._paper = Paper(flow, settings, self._store)
@@ -105,16 +107,22 @@ class StoredJobs:
             return self._taken_up(stored, engine, own=own, streaming=streaming)
 
     def recover(
-        self, engine: Engine | None, job_ids: Collection[str] | None = None, *, retry_failed: bool = False
+        self,
+        engine: Engine | None,
+        job_ids: Collection[str] | None = None,
+        *,
+        retry_failed: bool = False,
+        max_running: int,
     ) -> list[Job]:
         """Has jobs of the flow go on that are not over and that nothing runs: those named, or all.
 
-        With `retry_failed` also those that failed: what stopped them is tried again. Raises `RecoveryError` if some
-        cannot go on; the others are in it, and run.
+        Of those that need a thread each, `max_running` run at once. With `retry_failed` also those that failed: what
+        stopped them is tried again. Raises `RecoveryError` if some cannot go on; the others are in it, and run.
         """
         taken: list[Job] = []
         failed: dict[str, RoutiluxError] = {}
         statuses = UNFINISHED | {JobStatus.FAILED.value} if retry_failed else UNFINISHED
+        self._turns.most = max_running
         with self._taking:
             self._store.flush()
             before = set(self._claimed)  # A job that ends now is given up only when the store says so.
@@ -126,7 +134,10 @@ class StoredJobs:
                     stored = self._found(job_id, statuses)
                     revived = stored.status in FINISHED
                     prepared = self._taken_up(stored, engine, in_thread=True, revived=revived)
-                    prepared.mode.start(prepared.first)
+                    if isinstance(prepared.mode, DurableSequentialMode):
+                        prepared.mode.start_in_turn(prepared.first, self._turns)
+                    else:
+                        prepared.mode.start(prepared.first)
                     taken.append(prepared.job)
                 except RoutiluxError as error:
                     failed[job_id] = error
