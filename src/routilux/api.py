@@ -177,21 +177,25 @@ class Flow(FlowDefinition):
         job_ids: Collection[str] | None = None,
         *,
         retry_failed: bool = False,
+        max_running: int = 64,
         **settings: Unpack[SettingArguments],
     ) -> list[Job]:
         """Has the jobs go on that other processes left unfinished in the flow's store, and returns them, running.
 
         What is done is not done again; what was running runs again. `job_ids` names some of them; with `retry_failed`
-        failed ones go on as well: what stopped them is tried again, as if for the first time. The settings may name
+        failed ones go on as well: what stopped them is tried again, as if for the first time. Jobs in sequential mode
+        have a thread each: `max_running` of them run at once, the others wait, the oldest first. The settings may name
         another `store`; those of a job are its own. Raises `RecoveryError` if some cannot go on, as when the flow has
         lost what they need: they stay as they are, and the others run.
         """
         used = self.settings.updated(settings)
+        if type(max_running) is not int or max_running < 1:
+            raise SettingError(f"max_running must be a whole number from 1, not {max_running!r}.")
         if used.store is None:
             raise SettingError(f'Flow {self.flow_id!r} has no store to recover jobs from: Flow(..., store="jobs.db").')
         jobs = self._launch.stores.of(used)
         engine = None if _wants_own(settings) else self._launch.block.engine
-        recovered: list[Job] = jobs.recover(engine, job_ids, retry_failed=retry_failed)
+        recovered: list[Job] = jobs.recover(engine, job_ids, retry_failed=retry_failed, max_running=max_running)
         return recovered
 
     def close(self) -> None:

@@ -166,6 +166,10 @@ class StoreVersionError(StoreError):
     """The file is no store, or one of another version, or the database itself is too old."""
 
 
+class JournalKeyError(StoreError):
+    """The `journal_key` is not the one that the store was made with, or too short to be any."""
+
+
 class FencedError(StoreError):
     """Somebody else has opened the store for writing since; this process may not write to it any more."""
 

@@ -37,6 +37,9 @@ class SettingArguments(TypedDict, total=False):
     store: Any
     durability: str
     max_payload: int
+    retention: Seconds | None
+    journal_key: Any
+    allow_pickle: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,15 @@ class Settings:
     """What a stored job survives: "process", the death of its process; "power", the loss of power as well."""
     max_payload: int = 64 * 2**20
     """Bytes that one stored fact may have."""
+    retention: Seconds | None = 7 * 24 * 3600
+    """Seconds after which jobs that are over, failed ones too, are removed from the store; `None`: never.
+
+    That of whoever opens the store holds, for all jobs in it.
+    """
+    journal_key: Any = field(default=None, repr=False)
+    """What authenticates all that is stored: bytes, or a `Secret` that says where they are; `None`: nothing does."""
+    allow_pickle: bool = False
+    """Whether values that have no other form are stored as pickles, which the `journal_key` authenticates."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "execution_mode", mode_named(self.execution_mode))
@@ -105,7 +117,7 @@ class Settings:
             raise SettingError("timeout must be more than 0 seconds; None means no limit.")
         placement = {routine_id: mode_of_handlers(mode) for routine_id, mode in self.placement.items()}
         object.__setattr__(self, "placement", placement)
-        for name in ("strict", "insecure_cluster", "recording"):
+        for name in ("strict", "insecure_cluster", "recording", "allow_pickle"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingError(f"{name} must be True or False, not {getattr(self, name)!r}.")
         if self.durability not in DURABILITIES:
@@ -113,6 +125,15 @@ class Settings:
                 f"durability must be one of {', '.join(map(repr, DURABILITIES))}, not {self.durability!r}."
             )
         _check_count("max_payload", self.max_payload, 1)
+        if self.retention is not None:
+            seconds_of("retention", self.retention)
+        # Without the extra that stores need, there is no `Secret` to compare a key with.
+        if not (self.journal_key is None or isinstance(self.journal_key, bytes) or hasattr(self.journal_key, "env")):
+            raise SettingError("journal_key must be bytes, Secret(env=...) or None.")
+        if self.allow_pickle and self.journal_key is None:
+            raise SettingError(
+                "allow_pickle=True needs a journal_key: whoever could write a pickle could run what they like."
+            )
         if self.cluster is not None and self.executor is not None:
             raise SettingError("cluster and executor both say where distributed mode runs: give one of them.")
 

@@ -64,6 +64,8 @@ def _why_ready_waits(machine: Machine, routine_id: str, workers: int) -> str:
         return lane.reason()
     if machine.streaming and len(machine.delivery.left) >= machine.window:
         return "held back by the reader of the stream"
+    if workers == 0:
+        return "the job's turn has not come: as many recovered jobs run as may at once"
     return "no free worker" if workers == 1 else f"no free worker: all {workers} are busy"
 
 

@@ -15,7 +15,7 @@ from routilux.cli.exit_codes import code_of
 from routilux.cli.jobs import jobs_app
 from routilux.cli.loadtest import EXAMPLES as EXAMPLES_OF_LOADTEST
 from routilux.cli.loadtest import loadtest
-from routilux.cli.options import Switch
+from routilux.cli.options import JOURNAL_KEY, Switch
 from routilux.cli.report import EXAMPLES_OF_REPORT, report
 from routilux.cli.running import EXAMPLES_OF_RUN, run_flow
 from routilux.cli.store import store_app
@@ -23,7 +23,7 @@ from routilux.cli.target import flow_at
 from routilux.demo.comparison import all_equal
 from routilux.demo.crashes import run_crash_demo
 from routilux.demo.show import run_demo
-from routilux.errors import RoutiluxError
+from routilux.errors import JournalKeyError, RoutiluxError
 from routilux.escaping import escaped_lines
 from routilux.execution_mode import ExecutionMode
 
@@ -46,7 +46,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         return int(command_line()(list(arguments), result_action="return_int_as_exit_code_else_zero"))
     except RoutiluxError as error:
-        print(f"routilux: {escaped_lines(str(error))}", file=sys.stderr)
+        where = f" The command line takes it from {JOURNAL_KEY}." if isinstance(error, JournalKeyError) else ""
+        print(f"routilux: {escaped_lines(str(error))}{where}", file=sys.stderr)
         return code_of(error)
 
 

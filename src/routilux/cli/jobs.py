@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from cyclopts.types import ExistingFile, PositiveInt
 
 from routilux.cli.exit_codes import ExitCode, code_of
-from routilux.cli.options import Json, Switch
+from routilux.cli.options import Json, Switch, journal_key
 from routilux.cli.recovering import resume, retry
 from routilux.cli.shown import show
 from routilux.cli.stored import Described, Listed
@@ -82,7 +82,7 @@ def list_jobs(
     """
     found: list[StoredJob] = []
     damage: StoreDamagedError | None = None
-    with open_store(store, read_only=True) as records:
+    with open_store(store, read_only=True, journal_key=journal_key()) as records:
         try:
             for one in islice(records.jobs(flow, [one.value for one in status]), limit + 1):
                 found.append(one)  # noqa: PERF402 -- what was read before the damage is shown
@@ -109,7 +109,7 @@ def show_job(store: ExistingFile, job: str, /, *, payloads: Switch = False, as_j
     as_json
         Print JSON.
     """
-    with open_store(store, read_only=True) as records:
+    with open_store(store, read_only=True, journal_key=journal_key()) as records:
         account = account_of(records, unowned.job_in(records, job))
     owner = owner_of(store)
     show(Described(account, payloads, owner if owner is not None and owner.pid else None), as_json=as_json)
@@ -128,7 +128,7 @@ def cancel(store: ExistingFile, job: str, /, *, reason: str = "cancelled on the 
     reason
         Why, for whoever looks at it later.
     """
-    with open_store(store) as opened:
+    with open_store(store, journal_key=journal_key()) as opened:
         unowned.cancel(opened, job, reason, SystemClock().epoch())
     print(escaped(f"Job {job} is cancelled."))
 
@@ -143,7 +143,7 @@ def pause(store: ExistingFile, job: str, /) -> None:
     job
         The id of the job.
     """
-    with open_store(store) as opened:
+    with open_store(store, journal_key=journal_key()) as opened:
         unowned.pause(opened, job, SystemClock().epoch())
     print(escaped(f"Job {job} is paused."))
 
@@ -166,7 +166,7 @@ def purge(store: ExistingFile, job: str | None = None, /, *, finished_before: st
         print("routilux: say which job, or --finished-before 7d.", file=sys.stderr)
         return ExitCode.WRONG
     age = None if finished_before is None else seconds_named("--finished-before", finished_before)
-    with open_store(store) as opened:
+    with open_store(store, journal_key=journal_key()) as opened:
         if age is not None:
             print(f"{opened.purge_finished(age):,} jobs are removed.")
         elif job is not None:
@@ -195,7 +195,7 @@ def export(
     output
         The file to write; the standard output if none is given.
     """
-    with open_store(store, read_only=True) as records:
+    with open_store(store, read_only=True, journal_key=journal_key()) as records:
         unowned.job_in(records, job)
         with nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8") as lines:
             for seq, epoch, (kind, at, body) in records.entries(job):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from routilux.execution_mode import ExecutionMode
 from routilux.settings import SettingArguments
 
 Switch = Annotated[bool, Parameter(negative=())]
+JOURNAL_KEY = "ROUTILUX_JOURNAL_KEY"
+"""The environment variable that holds the journal key of a store."""
 Json = Annotated[bool, Parameter(name="--json", negative=())]
 
 
@@ -25,6 +28,12 @@ def parameters(text: str) -> Mapping[str, Any]:
     if not isinstance(found, dict):
         raise TargetError(f"--params must be a JSON object from names to values, not {text}.")
     return found
+
+
+def journal_key() -> bytes | None:
+    """The key of the store, which no argument has, because others see those."""
+    key = os.environ.get(JOURNAL_KEY)
+    return None if key is None else os.fsencode(key)
 
 
 def settings_from(mode: ExecutionMode | None, workers: int | None) -> SettingArguments:

@@ -17,10 +17,11 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from routilux.advice.report import Report, report
 from routilux.api import Flow
 from routilux.cli.exit_codes import ExitCode, code_of
-from routilux.cli.options import Json
+from routilux.cli.options import Json, journal_key
 from routilux.cli.running import LOOK_SECONDS, Ended
 from routilux.cli.shown import show
 from routilux.cli.target import TargetError, flow_at
+from routilux.durable.journal_key import journal_key_of
 from routilux.durable.unowned import is_paused
 from routilux.errors import RecoveryError, RoutiluxError, StoreUnavailableError
 from routilux.escaping import escaped_lines
@@ -74,7 +75,7 @@ def resume(target: str, /, *jobs: str, store: StorePath = None, as_json: Json = 
         Print JSON.
     """
     flow, kept = _opened(target, store)
-    wanted = jobs or _that_are_not_paused(flow.flow_id, kept)
+    wanted = jobs or _that_are_not_paused(flow, kept)
     return _run(flow, wanted, store, retry_failed=False, as_json=as_json)
 
 
@@ -108,11 +109,12 @@ def _opened(target: str, store: Path | None) -> tuple[Flow, Any]:
     return flow, kept
 
 
-def _that_are_not_paused(flow_id: str, kept: Any) -> list[str]:
+def _that_are_not_paused(flow: Flow, kept: Any) -> list[str]:
     """What is to go on, oldest first; says what is not."""
     given = isinstance(kept, Records)
-    records: Records = kept if given else open_store(kept, read_only=True)
-    found = list(records.jobs(flow_id, UNFINISHED))[::-1]
+    key = journal_key() if flow.settings.journal_key is None else journal_key_of(flow.settings)
+    records: Records = kept if given else open_store(kept, read_only=True, journal_key=key)
+    found = list(records.jobs(flow.flow_id, UNFINISHED))[::-1]
     paused = {one.job_id for one in found if is_paused(records, one)}
     for job_id in sorted(paused):
         print(f"Job {job_id} is paused: name it to have it go on.", file=sys.stderr)
@@ -121,6 +123,8 @@ def _that_are_not_paused(flow_id: str, kept: Any) -> list[str]:
 
 def _run(flow: Flow, wanted: Collection[str], store: Path | None, *, retry_failed: bool, as_json: bool) -> int:
     elsewhere = SettingArguments() if store is None else SettingArguments(store=store)
+    if flow.settings.journal_key is None:
+        elsewhere["journal_key"] = journal_key()
     refused: RecoveryError | None = None
     jobs: Sequence[Job] = ()
     try:

@@ -12,19 +12,22 @@ from cyclopts.types import ExistingFile
 
 from routilux.advice.report import Report, report, table
 from routilux.cli.exit_codes import ExitCode
-from routilux.cli.options import Json
+from routilux.cli.options import Json, journal_key
 from routilux.cli.shown import show
+from routilux.escaping import escaped
 from routilux.stores import check as checking
 from routilux.stores.check import Repair
-from routilux.stores.doctor import Diagnosis
-from routilux.stores.doctor import doctor as diagnose
+from routilux.stores.doctor import Diagnosis, ServerDiagnosis
 from routilux.stores.findings import Damage, Findings
+from routilux.stores.opening import doctor as diagnose
+from routilux.stores.opening import on_server
 
 EXAMPLES = """\
 Examples:
   routilux store check jobs.db               Is everything what was written?
   routilux store repair jobs.db whole.db     A copy of what is; jobs.db stays as it is
   routilux store doctor jobs.db              The disk, SQLite, permissions, sizes, who has it
+  routilux store doctor postgresql://jobs@db.example.com/company?namespace=shop
 Exit codes: 0 all is well, 2 called wrongly, 4 something is damaged, 5 in use, 8 the store cannot be read or written."""
 
 
@@ -72,6 +75,7 @@ class Diagnosed:
             f"SQLite {found.sqlite_version}; a flush takes {found.flush_seconds * 1e6:,.0f} µs; "
             + ("closed." if found.owner is None else f"opened by {found.owner}."),
             table("Files", ("name", "bytes"), [(name, f"{size:,}") for name, size in found.sizes.items()]),
+            _keyed(found.keyed),
             "\n".join(self._strange()),
         )
 
@@ -87,6 +91,57 @@ class Diagnosed:
         if found.open_to_others:
             strange.append(f"Other users of this machine may open {', '.join(found.open_to_others)}: see chmod.")
         return strange
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDiagnosed:
+    """A diagnosis of a store on a server, for show."""
+
+    diagnosis: ServerDiagnosis
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it."""
+        found = self.diagnosis
+        owner = None if found.owner is None else found.owner._asdict()
+        return {**asdict(found), "owner": owner, "flush_is_honest": found.flush_is_honest}
+
+    def report(self) -> Report:
+        """What is known, and what is strange."""
+        found = self.diagnosis
+        commit = "could not be tried" if found.commit_seconds is None else f"takes {found.commit_seconds * 1e6:,.0f} µs"
+        settings = ", ".join(f"{name} = {value}" for name, value in found.settings.items())
+        return report(
+            f"{found.place}: PostgreSQL {found.server_version}; an answer takes {found.round_trip_seconds * 1e6:,.0f} "
+            f"µs, a durable commit {commit}; "
+            + ("closed." if found.owner is None else f"opened by {found.owner}{self._served()}."),
+            f"{settings}; standbys: {found.standbys or 'none'}. Role {found.role}, sslmode {found.sslmode}, "
+            f"{'encrypted' if found.encrypted else 'not encrypted'}. {_keyed(found.keyed)}",
+            table("Tables", ("name", "bytes"), [(name, f"{size:,}") for name, size in found.sizes.items()]),
+            "\n".join(self._strange()),
+        )
+
+    def _served(self) -> str:
+        served_by = self.diagnosis.served_by
+        return ", who has gone" if served_by is None else f", served by the server's process {served_by}"
+
+    def _strange(self) -> list[str]:
+        found, strange = self.diagnosis, []
+        if not found.flush_is_honest:
+            strange.append(
+                "What is acknowledged may be lost with the server's power: fsync or full_page_writes is off, or no "
+                "disk is as fast."
+            )
+        if found.superuser:
+            strange.append(f"The role {found.role} may do anything on this server: give the store one of its own.")
+        if not found.writable:
+            strange.append(f"The role {found.role} may read the store, but not write to it.")
+        if found.open_to_others:
+            strange.append(f"Others were granted rights: {'; '.join(found.open_to_others)}.")
+        return strange
+
+
+def _keyed(keyed: bool | None) -> str:
+    return "Made with a journal key." if keyed else "Made without a journal key." if keyed is False else ""
 
 
 def store_app() -> App:
@@ -107,7 +162,7 @@ def check(store: ExistingFile, /, *, as_json: Json = False) -> int:
     as_json
         Print JSON.
     """
-    found = checking.check(store)
+    found = checking.check(store, journal_key=journal_key())
     counts = f"{found.jobs:,} jobs with {found.entries:,} entries"
     show(Checked(f"{'Whole' if found.whole else 'DAMAGED'}: {counts}.", found.damages, found), as_json=as_json)
     return ExitCode.DONE if found.whole else ExitCode.DAMAGED
@@ -128,21 +183,25 @@ def repair(store: ExistingFile, into: Path, /, *, as_json: Json = False) -> int:
     if into.exists():
         print(f"routilux: {into} exists already. Give the path of a file that does not.", file=sys.stderr)
         return ExitCode.WRONG
-    found = checking.repair(store, into)
+    found = checking.repair(store, into, journal_key=journal_key())
     counts = f"{found.jobs:,} jobs with {found.entries:,} entries"
     show(Checked(f"Copied to {into}: {counts}.", found.affected, found), as_json=as_json)
     return ExitCode.DAMAGED if found.affected else ExitCode.DONE
 
 
-def doctor(store: ExistingFile, /, *, as_json: Json = False) -> int:
-    """Look at what stands around a store: the disk, SQLite, permissions, sizes, its owner.
+def doctor(store: str, /, *, as_json: Json = False) -> int:
+    """Look at what stands around a store: the disk or the server, permissions, sizes, its owner.
 
     Parameters
     ----------
     store
-        The file of the store.
+        The file of the store, or the address of one on a server; leave the password to PGPASSWORD or a password file.
     as_json
         Print JSON.
     """
-    show(Diagnosed(diagnose(store)), as_json=as_json)
+    if not on_server(store) and not Path(store).is_file():
+        print(f"routilux: {escaped(store)} does not exist.", file=sys.stderr)
+        return ExitCode.WRONG
+    found = diagnose(store)
+    show(Diagnosed(found) if isinstance(found, Diagnosis) else ServerDiagnosed(found), as_json=as_json)
     return ExitCode.DONE

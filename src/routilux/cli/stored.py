@@ -11,8 +11,8 @@ import msgspec
 
 from routilux.advice.report import Report, report, seconds, table
 from routilux.durable.account import Account, Rest, RestKind, Tally
+from routilux.stores.owner import Owner
 from routilux.stores.port import StoredJob
-from routilux.stores.sqlite.owner import Owner
 
 LONGEST = 200
 """Letters of a payload or a message that are printed."""
@@ -67,6 +67,7 @@ class Described:
             "entries": account.stored.entries,
             "entry": account.entry,
             "mode": account.mode,
+            "pickles": account.pickles,
             "opened": [moment(one) for one in account.openings],
             "routines": {routine_id: asdict(tally) for routine_id, tally in account.tallies.items()},
             "failures": [{**asdict(one), "at": moment(one.at)} for one in account.troubles],
@@ -99,6 +100,7 @@ class Described:
             f"Job {stored.job_id} of flow {stored.flow_id!r}: {account.status}.",
             f"Submitted {began} to {account.entry!r}{keyed}, mode {account.mode or '?'}; "
             f"{stored.entries:,} entries, the last {took} later. Opened {len(account.openings)} times.",
+            "Its flow allowed pickles: whoever has it go on runs what they say." if account.pickles else None,
             table("Attempts", _HEADS, rows),
             "\n".join(["Failures:", *troubles, *([f"... and {hidden:,} before these"] if hidden else [])])
             if troubles

@@ -18,7 +18,7 @@ import msgspec
 from routilux.decision import TryAgain, Verdict
 from routilux.durable.records import Told
 from routilux.durable.structure import from_data
-from routilux.durable.unopened import unopened_records
+from routilux.durable.unopened import unopened_records, without_pickles
 from routilux.errors import PayloadError, StoreDamagedError, StoredJobError, WorkerLostError
 from routilux.facts import Begun, Cancelled, JobStatus, Opened, Paused, Resumed, Revived, Settled
 from routilux.guard import text_of
@@ -88,6 +88,8 @@ class Account:
         self.stored = stored
         self.entry = ""
         self.mode = ""
+        self.pickles = False
+        """Whether values of it may have been pickled."""
         self.params: Mapping[str, Any] = {}
         self.openings: list[int] = []
         """When processes took it upon themselves, in nanoseconds since the epoch."""
@@ -147,7 +149,9 @@ class Account:
     def _open(self, at: int, opened: Opened) -> None:
         if not self.openings:
             request = msgspec.json.decode(opened.request, type=_Request)
-            self.entry, self.params, self.mode = request.entry, request.params, request.settings.execution_mode
+            self.entry, self.mode = request.entry, request.settings.execution_mode
+            self.params = without_pickles(request.params)
+            self.pickles = request.pickles
             connections = from_data(opened.structure).connections
             self._connected = {(source, event) for source, event, *_ in connections}
         self.openings.append(at)
@@ -226,3 +230,4 @@ class _Request(msgspec.Struct):
     entry: str
     params: dict[str, Any]
     settings: _Settings
+    pickles: bool = False

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 
 from routilux.course import Course
 from routilux.durable.engine import DurableEngine
+from routilux.durable.journal_key import journal_key_of
 from routilux.durable.log import JobLog, entry_of
 from routilux.durable.mode import DurableEngineMode, KnownMode
 from routilux.durable.paper import Paper
@@ -17,6 +18,7 @@ from routilux.durable.past import Past
 from routilux.durable.request import Request
 from routilux.durable.sequential import WINDOW, DurableSequentialMode
 from routilux.durable.structure import from_data, missing, part_of
+from routilux.durable.turns import Turns
 from routilux.engine import Engine
 from routilux.errors import (
     FlowChangedError,
@@ -41,6 +43,7 @@ from routilux.ports import Clock
 from routilux.settings import Settings
 from routilux.stores.opening import open_store
 from routilux.stores.port import FINISHED, Durability, NewJob, Store, StoredJob
+from routilux.strategies import seconds_of
 
 UNFINISHED = frozenset(one.value for one in JobStatus) - frozenset(FINISHED)
 
@@ -55,7 +58,7 @@ class StoredJobs:
         self._clock = clock
         self._settings = settings
         given = isinstance(settings.store, Store)
-        self._store: Store = settings.store if given else open_store(settings.store, Durability(settings.durability))
+        self._store: Store = settings.store if given else _opened(settings, clock)
         self._own_store = not given
         if not given:
             weakref.finalize(self, self._store.close)
@@ -63,6 +66,7 @@ class StoredJobs:
         """By id: the jobs that this process runs."""
         self._claimed: set[str] = set()
         """Those that it has or will have."""
+        self._turns = Turns()
         self._taking = threading.Lock()
         """So that nobody takes up a job that is just being submitted."""
         self._paper = Paper(flow, settings, self._store)
@@ -103,16 +107,22 @@ class StoredJobs:
             return self._taken_up(stored, engine, own=own, streaming=streaming)
 
     def recover(
-        self, engine: Engine | None, job_ids: Collection[str] | None = None, *, retry_failed: bool = False
+        self,
+        engine: Engine | None,
+        job_ids: Collection[str] | None = None,
+        *,
+        retry_failed: bool = False,
+        max_running: int,
     ) -> list[Job]:
         """Has jobs of the flow go on that are not over and that nothing runs: those named, or all.
 
-        With `retry_failed` also those that failed: what stopped them is tried again. Raises `RecoveryError` if some
-        cannot go on; the others are in it, and run.
+        Of those that need a thread each, `max_running` run at once. With `retry_failed` also those that failed: what
+        stopped them is tried again. Raises `RecoveryError` if some cannot go on; the others are in it, and run.
         """
         taken: list[Job] = []
         failed: dict[str, RoutiluxError] = {}
         statuses = UNFINISHED | {JobStatus.FAILED.value} if retry_failed else UNFINISHED
+        self._turns.most = max_running
         with self._taking:
             self._store.flush()
             before = set(self._claimed)  # A job that ends now is given up only when the store says so.
@@ -124,7 +134,10 @@ class StoredJobs:
                     stored = self._found(job_id, statuses)
                     revived = stored.status in FINISHED
                     prepared = self._taken_up(stored, engine, in_thread=True, revived=revived)
-                    prepared.mode.start(prepared.first)
+                    if isinstance(prepared.mode, DurableSequentialMode):
+                        prepared.mode.start_in_turn(prepared.first, self._turns)
+                    else:
+                        prepared.mode.start(prepared.first)
                     taken.append(prepared.job)
                 except RoutiluxError as error:
                     failed[job_id] = error
@@ -273,6 +286,12 @@ class StoredJobs:
             self._store.append(job_id, [], lambda _: self._claimed.discard(job_id))
         except StoreError:  # It has been closed: whoever opens it finds the job as it is there.
             self._claimed.discard(job_id)
+
+
+def _opened(settings: Settings, clock: Clock) -> Store:
+    kept = None if settings.retention is None else seconds_of("retention", settings.retention)
+    key = journal_key_of(settings)
+    return open_store(settings.store, Durability(settings.durability), retention=kept, clock=clock, journal_key=key)
 
 
 def _known(prepared: Prepared[Mode], clock: Clock) -> Prepared[Mode]:

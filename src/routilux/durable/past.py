@@ -9,6 +9,7 @@ from routilux.course import Course
 from routilux.decision import Verdict
 from routilux.durable.crashes import Crashes
 from routilux.durable.records import Records
+from routilux.errors import UnknownJobError
 from routilux.facts import Begun, Fact, Opened, Origin, Rang, Revived, Settled, StoredFact
 from routilux.machine.delivery import Activation
 from routilux.machine.replay import Replay
@@ -33,7 +34,9 @@ class Past:
 
     def first(self) -> Opened:
         """How the job was submitted."""
-        stored = next(self._store.entries(self._origin.job_id))
+        stored = next(self._store.entries(self._origin.job_id), None)
+        if stored is None:
+            raise UnknownJobError(f"Job {self._origin.job_id} has been removed from its store meanwhile.")
         opened = self._records.read(stored.entry.kind, stored.entry.body).fact
         assert isinstance(opened, Opened)
         return opened

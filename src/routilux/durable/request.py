@@ -63,6 +63,8 @@ class _Request(msgspec.Struct, omit_defaults=True):
     """`None`: that of the flow."""
     cluster: Literal["dask", "ray"] | None = None
     """`None`: that of the flow."""
+    pickles: bool = False
+    """Whether values may have been pickled; whether they are read, the flow says and not its store."""
     format: int = FORMAT
 
 
@@ -84,7 +86,12 @@ class Requests:
         if strategy is None:
             self._check_own("error_strategy", settings)
         cluster = settings.cluster if isinstance(settings.cluster, str) else None
-        for name in ("executor", "insecure_cluster", *(() if cluster in LOCAL_CLUSTERS else ("cluster",))):
+        for name in (
+            "executor",
+            "insecure_cluster",
+            "allow_pickle",
+            *(() if cluster in LOCAL_CLUSTERS else ("cluster",)),
+        ):
             self._check_own(name, settings)
         return msgspec.json.encode(
             _Request(
@@ -95,6 +102,7 @@ class Requests:
                 {name: put(value, f"metadata[{name!r}]") for name, value in request.metadata.items()},
                 strategy,
                 "dask" if cluster == "dask" else "ray" if cluster == "ray" else None,
+                settings.allow_pickle,
             )
         )
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
 from routilux.drivers.sequential import SequentialDriver
 from routilux.durable.log import JobLog
+from routilux.durable.turns import Turns
 from routilux.errors import StoreError
-from routilux.facts import Begun, Fact, Freed, Happening, Rang, Settled, Started, Taken
+from routilux.execution_mode import ExecutionMode
+from routilux.facts import Begun, Cancelled, Fact, Freed, Happening, Rang, Settled, Started, Taken
 from routilux.machine.delivery import Activation
 from routilux.machine.forecast import is_due
 from routilux.machine.step import apply
 from routilux.modes import SequentialMode
 from routilux.ports import Clock
+from routilux.undisturbed import undisturbed
 
 LONG = 1_000_000
 """Nanoseconds of work that nobody should have to do again."""
@@ -49,6 +53,9 @@ class DurableSequentialDriver(SequentialDriver):
         """Of activations up to this number it is durable that they fired."""
         self.broken_off: BaseException | None = None
         """What a handler raised that is no failure but the end of its program, or means to be."""
+        self.turns: Turns | None = None
+        """Where it has its turn, if it needs one and does not only wait."""
+        self._left: Turns | None = None
 
     def post(self, fact: Fact) -> None:
         """Tells the job something, from any thread; durable when this returns, it is heeded between two handlers."""
@@ -68,6 +75,13 @@ class DurableSequentialDriver(SequentialDriver):
     def rest(self) -> None:
         self._write()
         super().rest()
+        self.leave_turn()
+
+    def leave_turn(self) -> None:
+        """Lets others have their turn, until it goes on."""
+        if self.turns is not None:
+            self._left, self.turns = self.turns, None
+            self._left.leave()
 
     def run(self) -> None:
         try:
@@ -109,6 +123,9 @@ class DurableSequentialDriver(SequentialDriver):
 
     def _perform(self, activation: Activation) -> None:
         machine, now = self._machine, self._clock.now
+        if self._left is not None:
+            self.turns, self._left = self._left, None
+            self.turns.go_on()
         number, attempt = activation[0], activation[5]
         if self._log.must_note(activation):
             self._log.note(Begun(number, attempt, now()))
@@ -133,12 +150,57 @@ class DurableSequentialMode(SequentialMode):
         super().__init__(course, invoker, clock, self._own_driver)
         self._leaving: BaseException | None = None
         """What left the block of the flow."""
+        self._turns: Turns | None = None
+        """Where it waits for its turn, or has."""
+
+    @property
+    def is_idle(self) -> bool:
+        return super().is_idle and not self._waits
+
+    @property
+    def _waits(self) -> bool:
+        return self._turns is not None and self._turns.waits(self)
+
+    def workers(self, mode: ExecutionMode) -> int:
+        return 0 if self._waits else super().workers(mode)
+
+    def start_in_turn(self, first: Started, turns: Turns) -> None:
+        """As `start`, when its turn comes."""
+        undisturbed(self._line_up, first, turns)
+
+    def _line_up(self, first: Started, turns: Turns) -> None:
+        self._begin(first)
+        self._turns = turns
+        turns.wait_for(self, self._begin_turn)
+
+    def _begin_turn(self) -> None:
+        self._own_driver.turns = self._turns
+        self._go(self._run_in_turn)
+
+    def _run_in_turn(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._own_driver.leave_turn()
+
+    def _go(self, run: Callable[[], None]) -> None:
+        self._thread = threading.Thread(target=run, name=f"routilux-{self.course.origin.flow_id}")
+        self._thread.start()
+
+    def post(self, fact: Fact) -> None:
+        super().post(fact)
+        if isinstance(fact, Cancelled) and self._turns is not None and self._turns.withdraw(self):
+            # Nothing of it runs any more, so it need not wait for that.
+            self._go(self._run)
 
     def _begin(self, first: Started) -> None:
         if not self.course.machine.started:
             apply(self.course.machine, first)
 
     def break_off(self, error: BaseException) -> None:
+        if self._turns is not None and self._turns.withdraw(self):
+            self._let_go(error)
+            return
         self._leaving = error
         self._driver.leaves = True
         self._driver.post(Freed(self._clock.now()))

@@ -16,6 +16,7 @@ from routilux.errors import PayloadError, PayloadTooLargeError
 from routilux.guard import guarded
 from routilux.loading import needing
 from routilux.payloads.forms import MAX_DEPTH, MAX_ITEMS
+from routilux.payloads.pickled import Pickles
 from routilux.payloads.plain import is_plain
 from routilux.payloads.reader import Reader
 from routilux.payloads.refusal import RefusedError, too_deep
@@ -37,11 +38,15 @@ class Codec:
     `types` are dataclasses, enums, NamedTuples, and models of msgspec and pydantic. `max_payload` is in bytes.
     """
 
-    def __init__(self, types: Iterable[type] = (), *, max_payload: int = MAX_PAYLOAD) -> None:
+    def __init__(
+        self, types: Iterable[type] = (), *, max_payload: int = MAX_PAYLOAD, pickles: Pickles | None = None
+    ) -> None:
+        """`pickles` write and read what has no other form; without them that is refused."""
         named = [(f"{one.__module__}:{one.__qualname__}", one, shape_of(one)) for one in dict.fromkeys(types)]
         self._by_type = {one: (name, shape) for name, one, shape in named}
         self._by_name = {name: (one, shape) for name, one, shape in named}
         self._max_payload = max_payload
+        self.pickles = pickles
         for name, one, shape in named:
             if self._by_name[name][0] is not one:
                 raise PayloadError(f"Two types are called {name}; rename one, or its payloads could not be told apart.")
@@ -81,7 +86,7 @@ class Codec:
         if b'"$"' not in data and (_is_small(data) or is_plain(stored, MAX_DEPTH, [MAX_ITEMS])):
             return stored
         try:
-            return Reader(self._by_name).item(stored, MAX_DEPTH)
+            return Reader(self._by_name, self.pickles).item(stored, MAX_DEPTH)
         except RefusedError as refusal:
             raise refusal.error(root) from None
         except RecursionError:
@@ -89,7 +94,7 @@ class Codec:
 
     def _written(self, value: Any, root: str) -> bytes:
         try:
-            return _as_json(Writer(self._by_type).item(value, MAX_DEPTH))
+            return _as_json(Writer(self._by_type, self.pickles).item(value, MAX_DEPTH))
         except RefusedError as refusal:
             raise refusal.error(root) from None
         except RecursionError:

@@ -10,6 +10,7 @@ from routilux.errors import UnknownTypeError
 from routilux.guard import guarded, text_of
 from routilux.payloads.foreign import FOREIGN_BY_TAG
 from routilux.payloads.forms import BY_TAG, MAX_ITEMS
+from routilux.payloads.pickled import TAG, Pickles
 from routilux.payloads.refusal import RefusedError, too_deep, too_many
 from routilux.payloads.shapes import Shape
 
@@ -17,11 +18,15 @@ from routilux.payloads.shapes import Shape
 class Reader:
     """Goes once through what was stored; looks types up among those it was given, and makes no others."""
 
-    __slots__ = ("_count", "_known")
+    __slots__ = ("_count", "_known", "_pickles")
 
-    def __init__(self, known: Mapping[str, tuple[type, Shape | None]]) -> None:
-        """`known` are the user's types by name, each with its shape where it is no enum."""
+    def __init__(self, known: Mapping[str, tuple[type, Shape | None]], pickles: Pickles | None) -> None:
+        """`known` are the user's types by name, each with its shape where it is no enum.
+
+        `pickles` read what was pickled; without them that is refused.
+        """
         self._known = known
+        self._pickles = pickles
         self._count = 0
 
     def item(self, stored: Any, levels: int) -> Any:
@@ -35,6 +40,10 @@ class Reader:
         tag, content = stored["$"], stored.get("v")
         if tag == "object":
             return self._object(stored.get("t"), content, levels)
+        if tag == TAG:
+            if self._pickles is None:
+                raise RefusedError("it is pickled, and read only with allow_pickle=True and its journal_key.")
+            return self._pickles.read(stored)
         if tag == "enum":
             return self._enum(stored.get("t"), content, levels)
         if tag == "dict" and isinstance(content, list):

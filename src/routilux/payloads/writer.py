@@ -11,6 +11,7 @@ from routilux.errors import UnknownTypeError
 from routilux.guard import guarded, text_of
 from routilux.payloads.foreign import foreign_form
 from routilux.payloads.forms import BY_TYPE, MAX_ITEMS, Form
+from routilux.payloads.pickled import Pickles
 from routilux.payloads.plain import LEAST, MOST
 from routilux.payloads.refusal import RefusedError, too_deep, too_many
 from routilux.payloads.shapes import Shape
@@ -19,11 +20,15 @@ from routilux.payloads.shapes import Shape
 class Writer:
     """Goes once through one value."""
 
-    __slots__ = ("_count", "_known")
+    __slots__ = ("_count", "_known", "_pickles")
 
-    def __init__(self, known: Mapping[type, tuple[str, Shape | None]]) -> None:
-        """`known` are the user's types: the name of each, and its shape where it is no enum."""
+    def __init__(self, known: Mapping[type, tuple[str, Shape | None]], pickles: Pickles | None) -> None:
+        """`known` are the user's types: the name of each, and its shape where it is no enum.
+
+        `pickles` take what has no other form.
+        """
         self._known = known
+        self._pickles = pickles
         self._count = 0
 
     def item(self, value: Any, levels: int) -> Any:
@@ -47,12 +52,16 @@ class Writer:
     def _formed(self, value: Any, form: Form, levels: int) -> Any:
         content, broken = guarded(form.write, value)
         if broken is not None:
+            if self._pickles is not None:
+                return self._pickles.write(value)
             raise RefusedError(f"{text_of(broken)[:300].rstrip('.')}.")
         return {"$": form.tag, "v": self._items(content, levels) if form.nested else self.item(content, levels)}
 
     def _own(self, value: Any, kind: type, levels: int) -> Any:
         name, shape = self._known.get(kind, (None, None))
         if name is None:
+            if self._pickles is not None:
+                return self._pickles.write(value)
             full = f"{kind.__module__}.{kind.__qualname__}"
             raise RefusedError(
                 f"a {full} cannot be stored; store what it is made of, or name its type: in an annotation of the "

@@ -6,8 +6,10 @@ import hashlib
 import os
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from routilux.errors import StoreDamagedError, StoreError
@@ -30,6 +32,8 @@ class Blobs:
     def __init__(self, folder: Path) -> None:
         """Of a folder that `make` has made."""
         self.folder = folder
+        self._naming = threading.Lock()
+        """So that what is just given its name again is not swept."""
 
     def make(self) -> None:
         """Makes the folder, for this user only, if there is none."""
@@ -47,7 +51,8 @@ class Blobs:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(temporary).replace(self.folder / name)
+            with self._naming:
+                Path(temporary).replace(self.folder / name)
             flush_folder(self.folder)
         except OSError as error:
             raise StoreError(f"A value of {len(data)} bytes cannot be kept in {self.folder}: {error}.") from error
@@ -72,18 +77,17 @@ class Blobs:
 
     def sweep(self, keep: Collection[str], *, young_seconds: float = YOUNG_SECONDS) -> int:
         """Removes files that are neither to be kept nor young, and what a crash left; returns how many."""
-        if not self.folder.is_dir():
-            return 0
-        oldest = time.time() - young_seconds
-        gone = [
-            one
-            for one in self.folder.iterdir()
-            if (one.name.startswith("new-") or (NAME.fullmatch(one.name.encode()) and one.name not in keep))
-            and one.stat().st_mtime < oldest
-        ]
-        for one in gone:
-            one.unlink(missing_ok=True)
-        return len(gone)
+        oldest, gone = time.time() - young_seconds, 0
+        try:
+            for one in self.folder.iterdir() if self.folder.is_dir() else ():
+                if one.name.startswith("new-") or (NAME.fullmatch(one.name.encode()) and one.name not in keep):
+                    with self._naming, suppress(FileNotFoundError):
+                        if one.stat().st_mtime < oldest:
+                            one.unlink()
+                            gone += 1
+        except OSError as error:
+            raise StoreError(f"What nothing names any more in {self.folder} cannot be removed: {error}.") from error
+        return gone
 
 
 def flush_folder(folder: Path) -> None:

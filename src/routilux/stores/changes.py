@@ -37,6 +37,8 @@ class Removal(NamedTuple):
     """A job goes."""
 
     job_id: str
+    over_before: int | None = None
+    """If given, it only goes if it is over, and its last entry is older than that."""
 
 
 class Barrier(NamedTuple):

@@ -16,10 +16,12 @@ from typing import Any
 
 from routilux.errors import StoreDamagedError, StoreError
 from routilux.stores.blobs import Blobs, flush_folder, names_in
+from routilux.stores.chain import Chain
 from routilux.stores.findings import Damage, Findings
 from routilux.stores.port import Durability
 from routilux.stores.rows import FACT, JOB, FactRow, JobRow, Verifier, job_row
-from routilux.stores.sqlite.file import beside, open_for_reading, open_for_writing, store_error
+from routilux.stores.sqlite.file import beside, mark_of, open_for_reading, open_for_writing, store_error
+from routilux.stores.sqlite.records import SQLiteRecords
 from routilux.stores.sqlite.tail import Tail
 
 _PENDING = "pending"
@@ -34,43 +36,57 @@ class Repair:
     affected: tuple[Damage, ...]
 
 
-def check(path: str | os.PathLike[str]) -> Findings:
+def check(path: str | os.PathLike[str], *, journal_key: bytes | None = None) -> Findings:
     """Reads all of a store; raises `StoreError` if it is none of this version, or cannot be read at all."""
-    whole = Path(path).absolute()
+    whole, chain = Path(path).absolute(), Chain(journal_key)
     with closing(open_for_reading(whole)) as connection:
+        _check_key(connection, chain, whole)
         damages = list(_damages_of_structure(connection, whole))
         jobs, entries, named = 0, 0, set[str]()
+        with suppress(sqlite3.Error):
+            # What is removed meanwhile is still there for this connection.
+            connection.execute("BEGIN")
         for number in _numbers(connection):
             try:
-                job = job_row(_row(connection, number))
+                job = job_row(_row(connection, number), chain)
                 jobs += 1
-                for row in _facts(connection, job):
+                for row in _facts(connection, job, chain):
                     entries += row[0] > 0
                     named |= names_in(row[4])
             except (StoreDamagedError, sqlite3.Error) as error:
                 damages.append(_damage(error, whole))
     blobs = Blobs(beside(whole, ".blobs"))
-    missing = tuple(sorted(name for name in named if not _is_whole(blobs, name)))
-    return Findings(jobs, entries, tuple(damages), missing, tuple(sorted(set(blobs.names()) - named)))
+    missing = {name for name in named if not _is_whole(blobs, name)}
+    if missing:
+        # They may have been removed meanwhile, with what named them.
+        with suppress(StoreError):
+            missing &= SQLiteRecords(whole, chain).blobs_named()
+    return Findings(jobs, entries, tuple(damages), tuple(sorted(missing)), tuple(sorted(set(blobs.names()) - named)))
 
 
-def repair(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> Repair:
+def repair(path: str | os.PathLike[str], into: str | os.PathLike[str], *, journal_key: bytes | None = None) -> Repair:
     """Copies of each job what stands before its first damage into a new store; leaves the old one as it is.
 
     A job of which not even the request is left is lost, and listed. One whose row is damaged is "pending" again: its
     entries say how far it came.
     """
-    source, target = Path(path).absolute(), Path(into).absolute()
+    source, target, chain = Path(path).absolute(), Path(into).absolute(), Chain(journal_key)
     if target.exists():
         raise StoreError(f"{target} exists already. Give the path of a file that does not.")
-    with closing(open_for_reading(source)) as old, closing(open_for_writing(target, Durability.POWER)) as new:
+    with closing(open_for_reading(source)) as old:
+        _check_key(old, chain, source)
+        return _repaired(old, source, target, chain)
+
+
+def _repaired(old: sqlite3.Connection, source: Path, target: Path, chain: Chain) -> Repair:
+    with closing(open_for_writing(target, Durability.POWER, chain.mark)) as new:
         affected = list(_damages_of_structure(old, source))
         jobs, entries, newest, named = 0, 0, 0, set[str]()
         new.execute("BEGIN IMMEDIATE")
         for number in _numbers(old):
-            job, facts = _salvaged(old, number, source, affected)
+            job, facts = _salvaged(old, number, source, chain, affected)
             if job is not None and facts:
-                _copy(new, job, facts)
+                _copy(new, job, facts, chain)
                 jobs, entries, newest = jobs + 1, entries + len(facts) - 1, max(newest, *(fact[1] for fact in facts))
                 named |= {name for fact in facts for name in names_in(fact[4])}
         new.execute("UPDATE owner SET epoch = ?", (newest,))
@@ -78,6 +94,12 @@ def repair(path: str | os.PathLike[str], into: str | os.PathLike[str]) -> Repair
     _copy_blobs(Blobs(beside(source, ".blobs")), Blobs(beside(target, ".blobs")), named)
     flush_folder(target.parent)
     return Repair(jobs, entries, tuple(affected))
+
+
+def _check_key(connection: sqlite3.Connection, chain: Chain, path: Path) -> None:
+    """Raises `JournalKeyError`; where the mark itself cannot be read, what is read shows whether the key fits."""
+    with suppress(sqlite3.Error):
+        chain.check(mark_of(connection), path)
 
 
 def _damages_of_structure(connection: sqlite3.Connection, path: Path) -> Iterator[Damage]:
@@ -113,9 +135,9 @@ def _row(connection: sqlite3.Connection, number: int) -> tuple[Any, ...]:
     return row
 
 
-def _facts(connection: sqlite3.Connection, job: JobRow) -> Iterator[FactRow]:
+def _facts(connection: sqlite3.Connection, job: JobRow, chain: Chain) -> Iterator[FactRow]:
     """The request and the entries of a job, up to the first that is not what was written."""
-    verifier = Verifier(job)
+    verifier = Verifier(job, chain)
     rows = connection.execute(f"SELECT {FACT} FROM facts WHERE job = ? ORDER BY seq", (job.number,))
     request = rows.fetchone()
     verifier.request(request)
@@ -127,26 +149,26 @@ def _facts(connection: sqlite3.Connection, job: JobRow) -> Iterator[FactRow]:
 
 
 def _salvaged(
-    connection: sqlite3.Connection, number: int, path: Path, affected: list[Damage]
+    connection: sqlite3.Connection, number: int, path: Path, chain: Chain, affected: list[Damage]
 ) -> tuple[JobRow | None, list[FactRow]]:
     job: JobRow | None = None
     facts: list[FactRow] = []
     try:
         row = _row(connection, number)
         try:
-            job = job_row(row)
+            job = job_row(row, chain)
         except StoreDamagedError as error:
             affected.append(_damage(error, path))
             job = JobRow(*row[:-1])._replace(status=_PENDING, entries=0, chain=b"")
-        facts.extend(_facts(connection, job))
+        facts.extend(_facts(connection, job, chain))
     except (StoreDamagedError, sqlite3.Error) as error:
         affected.append(_damage(error, path, job))
     return job, facts
 
 
-def _copy(connection: sqlite3.Connection, job: JobRow, facts: list[FactRow]) -> None:
+def _copy(connection: sqlite3.Connection, job: JobRow, facts: list[FactRow], chain: Chain) -> None:
     job = job._replace(entries=facts[-1][0], chain=facts[-1][5])
-    connection.execute(f"INSERT INTO jobs ({JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*job, job.crc))
+    connection.execute(f"INSERT INTO jobs ({JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*job, chain.seal(job)))
     rows = [(job.number, *fact) for fact in facts]
     connection.executemany(f"INSERT INTO facts (job, {FACT}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 

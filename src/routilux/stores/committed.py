@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from routilux.errors import ForkedError, StoreError
@@ -11,7 +12,8 @@ from routilux.facts import Statement
 from routilux.ports import Clock
 from routilux.stores.changes import Addition, Removal, StatusChange, Submission
 from routilux.stores.committer import Committer
-from routilux.stores.port import FINISHED, Entry, NewJob, Records, Store, StoredEntry, StoredJob, Then
+from routilux.stores.port import Entry, Finished, NewJob, Records, Store, StoredEntry, StoredJob, Then
+from routilux.stores.retention import Retention, remove_finished
 
 STORE_GRACE = 30.0
 """Seconds for which a write that fails is tried again."""
@@ -37,8 +39,12 @@ class CommittedStore(Store):
         values: LargeValues,
         clock: Clock,
         closed: Callable[[], None],
+        retention: float | None,
     ) -> None:
-        """`closed` gives the adapter's own things back, after the committer has ended; it may be called again."""
+        """`closed` gives the adapter's own things back, after the committer has ended; it may be called again.
+
+        Jobs that have been over for `retention` seconds are removed while it is open.
+        """
         self._place = place
         self._records = records
         self._committer = committer
@@ -46,6 +52,10 @@ class CommittedStore(Store):
         self._clock = clock
         self._closed = closed
         self._pid = os.getpid()
+        self._remove = partial(remove_finished, records, committer, values.sweep, clock)
+        self._retention: Retention | None = None
+        if retention is not None:
+            self._retention = Retention(partial(self._remove, retention), clock, place)
 
     def submit(self, job: NewJob) -> StoredJob:
         self._same_process()
@@ -86,6 +96,10 @@ class CommittedStore(Store):
         self._same_process()
         return self._records.job_ids(flow_id, statuses)
 
+    def finished(self, before: int) -> Iterator[Finished]:
+        self._same_process()
+        return self._records.finished(before)
+
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
         self._same_process()
         return self._records.entries(job_id, after)
@@ -105,15 +119,13 @@ class CommittedStore(Store):
 
     def purge_finished(self, older_than_seconds: float) -> int:
         self._same_process()
-        oldest = self._clock.epoch() - int(older_than_seconds * 1e9)
-        gone = [job.job_id for job in self._records.jobs(statuses=FINISHED) if job.changed_at < oldest]
-        for job_id in gone:
-            self._committer.make(Removal(job_id))
-        self._values.sweep()
-        return len(gone)
+        self._committer.flush()
+        return self._remove(older_than_seconds, lambda: True)
 
     def close(self) -> None:
         self._same_process()
+        if self._retention is not None:
+            self._retention.close()
         self._committer.close()
         self._records.close()
         self._closed()

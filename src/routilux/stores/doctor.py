@@ -8,11 +8,14 @@ import stat
 import statistics
 import tempfile
 import time
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from routilux.stores.sqlite.file import beside
-from routilux.stores.sqlite.owner import Owner, owner_of
+from routilux.errors import StoreError
+from routilux.stores.owner import Owner
+from routilux.stores.sqlite.file import beside, mark_of, open_for_reading
+from routilux.stores.sqlite.owner import owner_of
 
 _FLUSHES = 20
 _TOO_FAST = 20e-6
@@ -36,11 +39,51 @@ class Diagnosis:
     """Names of those that other users of this machine may read or write."""
     owner: Owner | None
     """Who opened it last for writing, if it was not closed since."""
+    keyed: bool | None
+    """Whether it was made with a journal key; `None` where that cannot be read."""
 
     @property
     def flush_is_honest(self) -> bool:
         """Whether a flush takes as long as a disk needs at least."""
         return self.flush_seconds >= _TOO_FAST
+
+
+@dataclass(frozen=True, slots=True)
+class ServerDiagnosis:
+    """The surroundings of a store on a server, as they are now."""
+
+    place: str
+    server_version: str
+    settings: dict[str, str]
+    """Those of the server, and of this role there, that say whether what it acknowledges is durable."""
+    standbys: str
+    """Which standbys a commit waits for."""
+    round_trip_seconds: float
+    """How long the server takes to answer, the median of some."""
+    commit_seconds: float | None
+    """The same for a commit that is to be durable; `None` where it could not be tried."""
+    sslmode: str
+    encrypted: bool
+    role: str
+    superuser: bool
+    writable: bool
+    """Whether this role may do what an owner of the store has to."""
+    open_to_others: tuple[str, ...]
+    """What other roles were granted; a superuser needs no grant."""
+    sizes: dict[str, int]
+    """Bytes, by table."""
+    owner: Owner | None
+    """Who opened it last for writing, if it was not closed since."""
+    served_by: int | None
+    """The process of the server that serves whoever has it now."""
+    keyed: bool
+
+    @property
+    def flush_is_honest(self) -> bool:
+        """Whether nothing speaks against it that what is acknowledged outlives a loss of power."""
+        commit = self.commit_seconds
+        slow_enough = commit is None or commit - self.round_trip_seconds >= _TOO_FAST
+        return slow_enough and all(self.settings[name] == "on" for name in ("fsync", "full_page_writes"))
 
 
 def doctor(path: str | os.PathLike[str]) -> Diagnosis:
@@ -60,6 +103,7 @@ def doctor(path: str | os.PathLike[str]) -> Diagnosis:
         sizes,
         wide,
         None if owner is None or owner.pid == 0 else owner,
+        _is_keyed(whole),
     )
 
 
@@ -69,6 +113,12 @@ def has_wal_reset_bug(version: tuple[int, ...]) -> bool:
     if version[:2] in mended:
         return version[2] < mended[version[0], version[1]]
     return (3, 7, 0) <= version < (3, 51, 3)
+
+
+def _is_keyed(path: Path) -> bool | None:
+    with suppress(StoreError, sqlite3.Error), closing(open_for_reading(path)) as connection:
+        return mark_of(connection) != ""
+    return None
 
 
 def _flush_seconds(folder: Path) -> float:

@@ -85,6 +85,14 @@ class StoredJob(NamedTuple):
     """How many it has."""
 
 
+class Finished(NamedTuple):
+    """A job that is over."""
+
+    job_id: str
+    entries: int
+    """How many it has, about."""
+
+
 class Records(ABC):
     """The reading half of a store. Any thread may call it; what a call gives was durable when it was read."""
 
@@ -99,6 +107,13 @@ class Records(ABC):
     @abstractmethod
     def job_ids(self, flow_id: str, statuses: Collection[str]) -> list[str]:
         """The ids of the jobs of a flow in any of some statuses, oldest first; nothing else of them is looked at."""
+
+    @abstractmethod
+    def finished(self, before: int) -> Iterator[Finished]:
+        """The jobs that are over and whose last entry is older than a moment, oldest first; none that is damaged.
+
+        While they are gone through, they may be removed.
+        """
 
     @abstractmethod
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
@@ -187,4 +202,7 @@ class Store(Records):
 
     @abstractmethod
     def purge_finished(self, older_than_seconds: float) -> int:
-        """Removes finished jobs whose last entry is older than that; returns how many."""
+        """Removes finished jobs whose last entry is older than that, a few at a time; returns how many.
+
+        Whatever is damaged stays.
+        """

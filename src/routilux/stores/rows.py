@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import Any, NamedTuple, TypeAlias
 
-from routilux.errors import StoreDamagedError
-from routilux.stores.chain import first_link, next_link
+from routilux.errors import StoreDamagedError, UnknownJobError
+from routilux.stores.chain import Chain
 from routilux.stores.port import Entry, StoredEntry
 
 JOB = "number, job_id, flow_id, key, status, created_at, entries, chain, crc"
@@ -20,7 +19,7 @@ _FACT_TYPES = (int, int, str, int, bytes, bytes)
 
 
 class JobRow(NamedTuple):
-    """The columns of `JOB`, the last of which is that of the others."""
+    """The columns of `JOB` but the last, which is the seal of the others."""
 
     number: int
     job_id: str
@@ -30,11 +29,6 @@ class JobRow(NamedTuple):
     created_at: int
     entries: int
     chain: bytes
-
-    @property
-    def crc(self) -> int:
-        """What finds a flipped bit in it."""
-        return zlib.crc32(repr(tuple(self)).encode())
 
     def damaged(self, seq: int, why: str) -> StoreDamagedError:
         """The error that says from which entry on the job is not what was written."""
@@ -46,11 +40,11 @@ class JobRow(NamedTuple):
         )
 
 
-def job_row(row: tuple[Any, ...]) -> JobRow:
+def job_row(row: tuple[Any, ...], chain: Chain) -> JobRow:
     """The job that a row describes; raises `StoreDamagedError` if it was not written like that."""
     if all(isinstance(value, kind) for value, kind in zip(row, _JOB_TYPES, strict=True)):
         job = JobRow(*row[:-1])
-        if job.crc == row[-1]:
+        if chain.seal(job) == row[-1]:
             return job
     named = row[1] if isinstance(row[1], str) else None
     raise StoreDamagedError(f"The row of job {named!r} is damaged. `check` says what is whole.", named, 0)
@@ -59,25 +53,26 @@ def job_row(row: tuple[Any, ...]) -> JobRow:
 class Verifier:
     """Goes along the entries of a job, from its request or from an entry that is trusted."""
 
-    def __init__(self, job: JobRow) -> None:
+    def __init__(self, job: JobRow, chain: Chain) -> None:
         self._job = job
+        self._chain = chain
         self._seq = 0
-        self._chain = b""
+        self._last = b""
 
     def request(self, row: FactRow | None) -> bytes:
         """The request, which is entry 0."""
         job = self._job
         if row is None or tuple(map(type, row)) != _FACT_TYPES or row[0] != 0:
             raise job.damaged(0, "its request is missing")
-        chain = first_link(job.job_id, job.flow_id, job.key, job.created_at, row[4])
-        if chain != row[5] or row[3] != job.created_at:
+        link = self._chain.first(job.job_id, job.flow_id, job.key, job.created_at, row[4])
+        if link != row[5] or row[3] != job.created_at:
             raise job.damaged(0, "its request is another")
-        self._chain = chain
+        self._last = link
         return row[4]
 
-    def trust(self, seq: int, chain: bytes) -> None:
+    def trust(self, seq: int, link: bytes) -> None:
         """Goes on after an entry."""
-        self._seq, self._chain = seq, chain
+        self._seq, self._last = seq, link
 
     def entry(self, row: FactRow) -> StoredEntry:
         """The next entry."""
@@ -87,16 +82,21 @@ class Verifier:
         if row[0] != seq:
             raise self._job.damaged(seq, "it is missing")
         entry = Entry(row[2], row[3], row[4])
-        chain = next_link(self._chain, seq, row[1], entry)
-        if chain != row[5] or (seq == self._job.entries and chain != self._job.chain):
+        link = self._chain.next(self._last, seq, row[1], entry)
+        if link != row[5] or (seq == self._job.entries and link != self._job.chain):
             raise self._job.damaged(seq, "it is another")
-        self._seq, self._chain = seq, chain
+        self._seq, self._last = seq, link
         return StoredEntry(seq, row[1], entry)
 
     def end(self) -> None:
         """There is no entry after the last."""
         if self._seq < self._job.entries:
             raise self._job.damaged(self._seq + 1, "it is missing")
+
+
+def removed_meanwhile(job_id: str) -> UnknownJobError:
+    """The error of whoever was reading a job that somebody removed."""
+    return UnknownJobError(f"Job {job_id} has been removed from its store while it was read.")
 
 
 def checked_last(job: JobRow, row: FactRow | None) -> FactRow:

@@ -6,6 +6,7 @@ address holds secrets: it is shown by nothing here, only `place` is, and what a 
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from ipaddress import ip_address
@@ -40,6 +41,7 @@ class Address:
     namespace: str
     place: str
     """What may be shown."""
+    sslmode: str
 
     def masked(self, error: BaseException) -> str:
         """What an error says, in one line and without what nobody may see."""
@@ -79,8 +81,9 @@ def address_of(dsn: str) -> Address:
                 "own, or a tunnel that ends on this machine."
             )
         used["sslmode"] = "verify-full"
+    mode = str(used.get("sslmode") or os.environ.get("PGSSLMODE") or "prefer")
     secrets = tuple(value for name, value in known.items() if name in {"password", "sslpassword"} and value)
-    return Address(make_conninfo(**used), (*secrets, dsn), namespace, f"{place}?namespace={namespace}")
+    return Address(make_conninfo(**used), (*secrets, dsn), namespace, f"{place}?namespace={namespace}", mode)
 
 
 def _environment() -> dict[str, str]:

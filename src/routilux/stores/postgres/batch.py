@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from routilux.errors import KeyTakenError, StoreError, UnknownJobError
-from routilux.stores.chain import first_link, next_link
+from routilux.stores.chain import Chain
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
-from routilux.stores.port import Entry, NewJob, StoredJob
+from routilux.stores.port import FINISHED, Entry, NewJob, StoredJob
 from routilux.stores.postgres.rows import WholeJob
 from routilux.stores.rows import FactRow, JobRow
 
@@ -52,13 +52,16 @@ class Batch:
         "next_number",
         "removed",
         "touched",
+        "_chain",
         "_epoch",
         "_heads",
         "_keys",
         "_requests",
     )
 
-    def __init__(self, epoch: int, heads: dict[str, Head], found: Iterable[WholeJob], next_number: int) -> None:
+    def __init__(
+        self, epoch: int, heads: dict[str, Head], found: Iterable[WholeJob], next_number: int, chain: Chain
+    ) -> None:
         self.answers: list[Answer] = []
         self.facts: list[Fact] = []
         self.new: dict[str, JobRow] = {}
@@ -68,6 +71,7 @@ class Batch:
         self.touched: set[str] = set()
         self.next_number = next_number
         self._epoch = epoch
+        self._chain = chain
         self._heads = heads
         self._keys: dict[Key, str] = {}
         self._requests: dict[str, bytes] = {}
@@ -87,7 +91,7 @@ class Batch:
         elif isinstance(change, StatusChange):
             answer = self._set_status(change)
         else:
-            answer = self._remove(change.job_id) if isinstance(change, Removal) else None
+            answer = self._remove(change) if isinstance(change, Removal) else None
         self.answers.append(answer)
 
     def _add(self, job_id: str, entries: Iterable[Entry]) -> StoreError | None:
@@ -98,7 +102,7 @@ class Batch:
         for entry in entries:
             seq += 1
             at = entry.at
-            chain = next_link(chain, seq, epoch, entry)
+            chain = self._chain.next(chain, seq, epoch, entry)
             self.facts.append((number, seq, entry.kind, at, entry.body, chain))
         head.seq, head.at, head.chain = seq, at, chain
         self.touched.add(job_id)
@@ -114,7 +118,7 @@ class Batch:
             )
         if new.job_id in self._heads:
             return StoreError(f"The store has a job {new.job_id} already. Give each job an id of its own.")
-        link = first_link(new.job_id, new.flow_id, new.key, created_at, new.request)
+        link = self._chain.first(new.job_id, new.flow_id, new.key, created_at, new.request)
         job = JobRow(self.next_number, new.job_id, new.flow_id, new.key, _PENDING, created_at, 0, link)
         self.next_number += 1
         self.new[new.job_id] = job
@@ -142,11 +146,15 @@ class Batch:
         rows[change.job_id] = head.job
         return None
 
-    def _remove(self, job_id: str) -> StoreError | None:
-        head = self._heads.pop(job_id, None)
+    def _remove(self, removal: Removal) -> StoreError | None:
+        job_id, before = removal
+        head = self._heads.get(job_id)
         if head is None:
             return _unknown(job_id)
         job = head.job
+        if before is not None and (job.status not in FINISHED or head.at >= before):
+            return StoreError(f"Job {job_id} has not been over for long enough.")
+        del self._heads[job_id]
         self.facts = [fact for fact in self.facts if fact[0] != job.number]
         self.new.pop(job_id, None)
         self.changed.pop(job_id, None)

@@ -18,6 +18,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from routilux.errors import StoreDamagedError, StoreError
+from routilux.stores.chain import Chain
 from routilux.stores.changes import Addition, Answer, Barrier, Change, Submission
 from routilux.stores.port import Durability
 from routilux.stores.postgres.address import Address
@@ -79,10 +80,11 @@ _NOTHING = _Left((), [], None, None)
 class Ledger:
     """The only one that writes to a store."""
 
-    def __init__(self, address: Address, durability: Durability, host: str, pid: int, now: int) -> None:
+    def __init__(self, address: Address, durability: Durability, host: str, pid: int, now: int, chain: Chain) -> None:
         """Opens it as a new owner."""
         self._address = address
         self._durability = durability
+        self._chain = chain
         self._heads: dict[str, Head] = {}
         self._behind: set[str] = set()
         self._newest: Fact | None = None
@@ -94,8 +96,8 @@ class Ledger:
         self._session = session_for_writing(address, durability)
         try:
             take(self._session, address)
-            make_tables(self._session, address)
-            check_version(self._session, address)
+            make_tables(self._session, address, chain.mark)
+            check_version(self._session, address, chain)
             query = "UPDATE owner SET epoch = epoch + 1, pid = %s, host = %s, since = %s RETURNING epoch, purges"
             epoch, self._purges = self._row(query, (pid, host, now))
             self._right = Right(epoch, self._session.info.backend_pid)
@@ -153,7 +155,7 @@ class Ledger:
 
     def _written(self, changes: Sequence[Change]) -> list[Answer]:
         self._left = _NOTHING
-        batch = Batch(self.epoch, self._heads, self._looked_up(changes), self._next_number)
+        batch = Batch(self.epoch, self._heads, self._looked_up(changes), self._next_number, self._chain)
         begun = any(isinstance(change, Addition) and change.statements for change in changes)
         if begun:
             self._begin()
@@ -192,7 +194,7 @@ class Ledger:
         if not unknown:
             return []
         values = {"ids": unknown, "flows": [flow_id for flow_id, _ in keys], "keys": [key for _, key in keys]}
-        return find_jobs(self._session, _NAMED, values)
+        return find_jobs(self._session, _NAMED, values, self._chain)
 
     def _add(self, facts: Sequence[Fact]) -> int:
         if len(facts) == 1:
@@ -217,7 +219,7 @@ class Ledger:
                 self._session.execute("DELETE FROM jobs WHERE number = ANY(%s)", (list(batch.removed.values()),))
                 self._session.execute("UPDATE owner SET purges = purges + %s", (len(batch.removed),))
             if batch.new:
-                rows = [(*job, job.crc) for job in batch.new.values()]
+                rows = [(*job, self._chain.seal(job)) for job in batch.new.values()]
                 self._session.execute(_ADD_JOBS, [*map(list, zip(*rows, strict=True))], prepare=True)
             if batch.facts:
                 self._add(batch.facts)
@@ -226,13 +228,13 @@ class Ledger:
             self._session.execute("COMMIT", prepare=True)
 
     def _change(self, jobs: Sequence[JobRow]) -> int:
-        rows = [(job.number, job.status, job.entries, job.chain, job.crc) for job in jobs]
+        rows = [(job.number, job.status, job.entries, job.chain, self._chain.seal(job)) for job in jobs]
         columns = map(list, zip(*rows, strict=True))
         return self._session.execute(_CHANGE_JOBS, (*columns, self.epoch), prepare=True).rowcount
 
     def _write_heads(self) -> None:
         if unknown := [job_id for job_id in self._behind if job_id not in self._heads]:
-            for job, _, last in find_jobs(self._session, "job_id = ANY(%(ids)s)", {"ids": unknown}):
+            for job, _, last in find_jobs(self._session, "job_id = ANY(%(ids)s)", {"ids": unknown}, self._chain):
                 self._heads[job.job_id] = head_of(job, last)
         heads = [head for job_id in self._behind if (head := self._heads.get(job_id)) is not None]
         jobs = [head.job._replace(entries=head.seq, chain=head.chain) for head in heads]

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 import psycopg
 
 from routilux.errors import FencedError, StoreInUseError, StoreUnavailableError
+from routilux.stores.owner import Owner
 from routilux.stores.postgres.address import Address
 from routilux.stores.postgres.session import Session
 
@@ -66,6 +66,12 @@ def fenced(address: Address) -> FencedError:
     )
 
 
+def holder(session: Session, address: Address) -> int | None:
+    """The server's process that serves whoever has the store now."""
+    found = session.execute(_HOLDER, (_key(address),)).fetchone()
+    return None if found is None else int(found[0])
+
+
 def _locked(session: Session, address: Address) -> bool:
     try:
         with session.transaction():
@@ -85,11 +91,10 @@ def _owner(session: Session) -> str:
     with suppress(psycopg.Error):
         row = session.execute("SELECT pid, host, since FROM owner").fetchone()
         if row is not None and row[0] != 0:
-            moment = datetime.fromtimestamp(row[2] // 10**9, UTC).isoformat(sep=" ")
-            return f"process {row[0]} on {row[1]} since {moment}"
+            return str(Owner(*row))
     return "an unknown process"
 
 
 def _served_by(session: Session, address: Address) -> str:
-    found = session.execute(_HOLDER, (_key(address),)).fetchone()
-    return "" if found is None else f", served by the server's process {found[0]}"
+    found = holder(session, address)
+    return "" if found is None else f", served by the server's process {found}"

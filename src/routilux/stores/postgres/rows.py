@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from routilux.stores.chain import Chain
 from routilux.stores.port import StoredJob
 from routilux.stores.postgres.session import Session
 from routilux.stores.rows import FACT, JOB, FactRow, JobRow, Verifier, checked_last, job_row
@@ -37,15 +38,15 @@ class WholeJob(NamedTuple):
         )
 
 
-def whole_job(row: tuple[Any, ...]) -> WholeJob:
+def whole_job(row: tuple[Any, ...], chain: Chain) -> WholeJob:
     """Of a row of `WHOLE_JOB`; raises `StoreDamagedError`."""
-    job = job_row(row[: len(_JOB_NAMES)])
-    return WholeJob(job, Verifier(job).request(_fact(row[_REQUEST])), checked_last(job, _fact(row[_LAST])))
+    job = job_row(row[: len(_JOB_NAMES)], chain)
+    return WholeJob(job, Verifier(job, chain).request(_fact(row[_REQUEST])), checked_last(job, _fact(row[_LAST])))
 
 
-def find_jobs(session: Session, condition: str, values: Mapping[str, Any]) -> list[WholeJob]:
+def find_jobs(session: Session, condition: str, values: Mapping[str, Any], chain: Chain) -> list[WholeJob]:
     """The jobs for which a condition holds."""
-    return [whole_job(row) for row in session.execute(f"{WHOLE_JOB} WHERE {condition}", values, prepare=True)]
+    return [whole_job(row, chain) for row in session.execute(f"{WHOLE_JOB} WHERE {condition}", values, prepare=True)]
 
 
 def _fact(row: tuple[Any, ...]) -> FactRow | None:

@@ -8,6 +8,7 @@ from functools import partial
 
 from routilux.errors import StoreError
 from routilux.ports import Clock
+from routilux.stores.chain import Chain
 from routilux.stores.committed import CommittedStore, LargeValues
 from routilux.stores.committer import Committer
 from routilux.stores.port import Durability, NewJob, Records, StoredJob
@@ -18,25 +19,42 @@ from routilux.stores.postgres.session import Sessions, session_for_writing
 from routilux.stores.postgres.values import Values
 
 
-def open_store(dsn: str, durability: Durability, *, read_only: bool, store_grace: float, clock: Clock) -> Records:
+def open_store(
+    dsn: str,
+    durability: Durability,
+    *,
+    read_only: bool,
+    store_grace: float,
+    retention: float | None,
+    clock: Clock,
+    journal_key: bytes | None,
+) -> Records:
     """Opens the store of an address; its schema is made if need be, and for reading only, nothing is written.
 
     Raises `StoreInUseError` if somebody writes to it, `StoreVersionError` if it is no store of this version,
     `SettingError` if others could read along, and `StoreUnavailableError` if the server cannot be reached.
     """
-    address = address_of(dsn)
+    address, chain = address_of(dsn), Chain(journal_key)
     if read_only:
-        return PostgresRecords(address)
-    return PostgresStore(address, durability, clock, store_grace)
+        return PostgresRecords(address, chain)
+    return PostgresStore(address, durability, clock, store_grace, retention, chain)
 
 
 class PostgresStore(CommittedStore):
     """A schema, one session that writes entries, and some that read and that write large values."""
 
-    def __init__(self, address: Address, durability: Durability, clock: Clock, store_grace: float) -> None:
-        ledger = Ledger(address, durability, platform.node(), os.getpid(), clock.epoch())
+    def __init__(
+        self,
+        address: Address,
+        durability: Durability,
+        clock: Clock,
+        store_grace: float,
+        retention: float | None,
+        chain: Chain,
+    ) -> None:
+        ledger = Ledger(address, durability, platform.node(), os.getpid(), clock.epoch(), chain)
         try:
-            records = PostgresRecords(address)
+            records = PostgresRecords(address, chain)
         except StoreError:
             ledger.close()
             raise
@@ -49,7 +67,7 @@ class PostgresStore(CommittedStore):
 
         committer = Committer(ledger.commit, ledger.tend, clock, store_grace)
         kept = LargeValues(values.save, values.load, values.sweep)
-        super().__init__(address.place, records, committer, kept, clock, closed)
+        super().__init__(address.place, records, committer, kept, clock, closed, retention)
 
     def submit(self, job: NewJob) -> StoredJob:
         for name, text in (("id", job.job_id), ("flow", job.flow_id), ("key", job.key or "")):

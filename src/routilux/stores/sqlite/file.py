@@ -22,7 +22,7 @@ from routilux.errors import (
 from routilux.stores.port import Durability
 
 APPLICATION_ID = 0x526F7574
-VERSION = 1
+VERSION = 2
 OLDEST_SQLITE = (3, 37)
 BUSY_SECONDS = 5.0
 
@@ -35,9 +35,9 @@ PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {VERSION};
 CREATE TABLE owner (
     one INTEGER PRIMARY KEY CHECK (one = 1), epoch INTEGER NOT NULL, pid INTEGER NOT NULL, host TEXT NOT NULL,
-    since INTEGER NOT NULL, purges INTEGER NOT NULL
+    since INTEGER NOT NULL, purges INTEGER NOT NULL, mark TEXT NOT NULL
 ) STRICT;
-INSERT INTO owner VALUES (1, 0, 0, '', 0, 0);
+INSERT INTO owner VALUES (1, 0, 0, '', 0, 0, '{{mark}}');
 CREATE TABLE jobs (
     number INTEGER PRIMARY KEY, job_id TEXT NOT NULL UNIQUE, flow_id TEXT NOT NULL, key TEXT, status TEXT NOT NULL,
     created_at INTEGER NOT NULL, entries INTEGER NOT NULL, chain BLOB NOT NULL, crc INTEGER NOT NULL
@@ -49,7 +49,9 @@ CREATE TABLE facts (
 ) STRICT, WITHOUT ROWID;
 COMMIT;
 """
-"""The request of a job is its entry number 0. `entries` and `chain` of a job are those of some moment shortly ago."""
+"""The request of a job is its entry number 0. `entries` and `chain` of a job are those of some moment shortly ago.
+
+`mark` is that of the journal key."""
 
 _OF_CODE: dict[int, tuple[type[StoreError], str]] = {
     sqlite3.SQLITE_FULL: (StoreFullError, "there is no room. Make some"),
@@ -85,18 +87,27 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return _of_this_version(connection, path)
 
 
-def open_for_writing(path: Path, durability: Durability) -> sqlite3.Connection:
-    """The one connection that writes; makes the file if there is none. The caller holds the owner's lock."""
+def open_for_writing(path: Path, durability: Durability, mark: str) -> sqlite3.Connection:
+    """The one connection that writes; makes the file if there is none, with this mark.
+
+    The caller holds the owner's lock.
+    """
     if sqlite3.sqlite_version_info < OLDEST_SQLITE:
         raise StoreVersionError(f"A store needs SQLite 3.37 or newer; this Python has {sqlite3.sqlite_version}.")
     try:
         # Made before SQLite would make it, so that nobody else may read it.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600))
-        return _ready(_opened(path, "rw"), path, durability)
+        return _ready(_opened(path, "rw"), path, durability, mark)
     except sqlite3.Error as error:
         raise store_error(error, path) from error
     except OSError as error:
         raise StoreUnavailableError(f"The store {path} cannot be opened: {error}.") from error
+
+
+def mark_of(connection: sqlite3.Connection) -> str:
+    """The mark that a store was made with."""
+    row = connection.execute("SELECT mark FROM owner").fetchone()
+    return "" if row is None else str(row[0])
 
 
 def check_structure(connection: sqlite3.Connection, path: Path) -> None:
@@ -113,15 +124,16 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _ready(connection: sqlite3.Connection, path: Path, durability: Durability) -> sqlite3.Connection:
+def _ready(connection: sqlite3.Connection, path: Path, durability: Durability, mark: str) -> sqlite3.Connection:
     try:
         if connection.execute("SELECT 1 FROM sqlite_schema LIMIT 1").fetchone() is None:
             beside(path, ".head").unlink(missing_ok=True)
-            connection.executescript(TABLES)
+            connection.executescript(TABLES.format(mark=mark))
         _of_this_version(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durability is Durability.POWER else 'NORMAL'}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("PRAGMA secure_delete = ON")
     except (sqlite3.Error, OSError):
         connection.close()
         raise

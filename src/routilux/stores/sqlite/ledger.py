@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from routilux.errors import FencedError, KeyTakenError, StoreError, StoreUnavailableError, UnknownJobError
-from routilux.stores.chain import first_link, next_link
+from routilux.stores.chain import Chain
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
-from routilux.stores.port import Durability, NewJob, StoredJob
+from routilux.stores.port import FINISHED, Durability, NewJob, StoredJob
 from routilux.stores.rows import JOB, JobRow, job_row
 from routilux.stores.sqlite.batch import ADD_ALL, MOST_ROWS, NO_ROW, NOTHING, Batch, Head, Left, left_by
-from routilux.stores.sqlite.file import check_structure, open_for_writing, store_error
+from routilux.stores.sqlite.file import check_structure, mark_of, open_for_writing, store_error
 from routilux.stores.sqlite.records import stored
 from routilux.stores.sqlite.rows import find_job, last_fact
 from routilux.stores.sqlite.statements import Statements
@@ -43,11 +43,14 @@ INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT ?, ?, epoch, ?
 class Ledger:
     """The only one that writes to a file."""
 
-    def __init__(self, path: Path, durability: Durability, host: str, pid: int, now: int) -> None:
+    def __init__(
+        self, path: Path, durability: Durability, host: str, pid: int, now: int, chain: Chain | None = None
+    ) -> None:
         """Opens it as a new owner. Raises `StoreDamagedError` if the end of what was written is missing."""
         self._path = path
         self._durability = durability
-        self._connection = open_for_writing(path, durability)
+        self._chain = Chain() if chain is None else chain
+        self._connection = open_for_writing(path, durability, self._chain.mark)
         self._heads: dict[str, Head] = {}
         self._behind: set[str] = set()
         self._newest: tuple[str, int, bytes] | None = None
@@ -59,6 +62,7 @@ class Ledger:
         self._statements = Statements()
         try:
             check_structure(self._connection, path)
+            self._chain.check(mark_of(self._connection), path)
             self._tail.verify(self._connection, path)
             query = "UPDATE owner SET epoch = epoch + 1, pid = ?, host = ?, since = ? RETURNING epoch, purges"
             self.epoch, self._purges = self._connection.execute(query, (pid, host, now)).fetchall()[0]
@@ -137,7 +141,7 @@ class Ledger:
         if head is None:
             return [_unknown(job_id)]
         number, seq, epoch = head.job.number, head.seq + 1, self.epoch
-        chain = next_link(head.chain, seq, epoch, entry)
+        chain = self._chain.next(head.chain, seq, epoch, entry)
         answers: list[Answer] = [None]
         self._open = Left(changes, answers, (number, seq, chain))
         added = self._connection.execute(_ADD_ONE, (number, seq, *entry, chain, epoch)).rowcount
@@ -197,7 +201,7 @@ class Ledger:
             return self._submit(change.job, change.created_at, opened)
         if isinstance(change, StatusChange):
             return self._set_status(change, opened)
-        return self._remove(change.job_id, opened) if isinstance(change, Removal) else None
+        return self._remove(change, opened) if isinstance(change, Removal) else None
 
     def _add(self, addition: Addition, opened: Batch) -> Answer:
         job_id = addition.job_id
@@ -208,7 +212,7 @@ class Ledger:
         number, seq, chain, epoch = head.job.number, head.seq, head.chain, self.epoch
         for entry in addition.entries:
             seq += 1
-            chain = next_link(chain, seq, epoch, entry)
+            chain = self._chain.next(chain, seq, epoch, entry)
             opened.facts.append((number, seq, epoch, entry.kind, entry.at, entry.body, chain))
         head.seq, head.chain = seq, chain
         self._newest = (job_id, seq, chain)
@@ -218,13 +222,15 @@ class Ledger:
         if new.key is not None:
             query = f"SELECT {JOB} FROM jobs WHERE flow_id = ? AND key = ?"
             if (row := self._connection.execute(query, (new.flow_id, new.key)).fetchone()) is not None:
-                return _again(self._connection, new, row, opened)
-        if find_job(self._connection, new.job_id) is not None:
+                return _again(self._connection, self._chain, new, row, opened)
+        if find_job(self._connection, new.job_id, self._chain) is not None:
             return StoreError(f"The store has a job {new.job_id} already. Give each job an id of its own.")
-        link = first_link(new.job_id, new.flow_id, new.key, created_at, new.request)
+        link = self._chain.first(new.job_id, new.flow_id, new.key, created_at, new.request)
         (number,) = self._connection.execute("SELECT coalesce(max(number), 0) + 1 FROM jobs").fetchone()
         job = JobRow(number, new.job_id, new.flow_id, new.key, _PENDING, created_at, 0, link)
-        self._connection.execute(f"INSERT INTO jobs ({JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*job, job.crc))
+        self._connection.execute(
+            f"INSERT INTO jobs ({JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*job, self._chain.seal(job))
+        )
         opened.facts.append((number, 0, self.epoch, "request", created_at, new.request, link))
         self._heads[new.job_id] = Head(job, 0, link)
         self._add(Addition(new.job_id, new.entries), opened)
@@ -238,15 +244,19 @@ class Ledger:
         head.job = head.job._replace(status=change.status)
         opened.touched.add(change.job_id)
         self._connection.execute(
-            "UPDATE jobs SET status = ?, crc = ? WHERE number = ?", (change.status, head.job.crc, head.job.number)
+            "UPDATE jobs SET status = ?, crc = ? WHERE number = ?",
+            (change.status, self._chain.seal(head.job), head.job.number),
         )
         return None
 
-    def _remove(self, job_id: str, opened: Batch) -> Answer:
-        job = find_job(self._connection, job_id)
+    def _remove(self, removal: Removal, opened: Batch) -> Answer:
+        job_id, before = removal
+        job = find_job(self._connection, job_id, self._chain)
         if job is None:
             return _unknown(job_id)
         opened.insert(self._connection)
+        if before is not None and (job.status not in FINISHED or last_fact(self._connection, job)[3] >= before):
+            return StoreError(f"Job {job_id} has not been over for long enough.")
         opened.facts = [fact for fact in opened.facts if fact[0] != job.number]
         opened.inserted = len(opened.facts)
         opened.touched.discard(job_id)
@@ -259,7 +269,7 @@ class Ledger:
         return None
 
     def _head(self, job_id: str) -> Head | None:
-        job = find_job(self._connection, job_id)
+        job = find_job(self._connection, job_id, self._chain)
         if job is None:
             return None
         seq, _, _, _, _, chain = last_fact(self._connection, job)
@@ -271,7 +281,7 @@ class Ledger:
         left = self._open
         if self._reopen:
             self._connection.close()
-            self._connection = open_for_writing(self._path, self._durability)
+            self._connection = open_for_writing(self._path, self._durability, self._chain.mark)
             self._reopen = False
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
@@ -291,7 +301,7 @@ class Ledger:
         self._begin()
         self._connection.executemany(
             "UPDATE jobs SET entries = ?, chain = ?, crc = ? WHERE number = ?",
-            [(job.entries, job.chain, job.crc, job.number) for job in jobs],
+            [(job.entries, job.chain, self._chain.seal(job), job.number) for job in jobs],
         )
         self._connection.execute("COMMIT")
         self._open = None
@@ -314,10 +324,12 @@ class Ledger:
             self._write_mark()
 
 
-def _again(connection: sqlite3.Connection, new: NewJob, row: tuple[Any, ...], opened: Batch) -> StoredJob | StoreError:
+def _again(
+    connection: sqlite3.Connection, chain: Chain, new: NewJob, row: tuple[Any, ...], opened: Batch
+) -> StoredJob | StoreError:
     # The first submission may stand in this very transaction.
     opened.insert(connection)
-    first = stored(connection, job_row(row))
+    first = stored(connection, job_row(row, chain), chain)
     if first.request == new.request:
         return first
     return KeyTakenError(

@@ -12,30 +12,16 @@ import os
 import sqlite3
 import sys
 from contextlib import closing, suppress
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
 
 from routilux.errors import StoreError, StoreInUseError
+from routilux.stores.owner import Owner
 from routilux.stores.sqlite.file import beside, open_for_reading
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
-
-
-class Owner(NamedTuple):
-    """Who has opened a store for writing; a pid of 0 says that it was closed since."""
-
-    pid: int
-    host: str
-    since: int
-    """Nanoseconds since the epoch."""
-
-    def __str__(self) -> str:
-        moment = datetime.fromtimestamp(self.since // 10**9, UTC).isoformat(sep=" ")
-        return f"process {self.pid} on {self.host} since {moment}"
 
 
 class OwnerLock:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+from routilux.errors import StoreDamagedError, StoreError
 from routilux.stores.blobs import Blobs, names_in
-from routilux.stores.port import Records, StoredEntry, StoredJob
-from routilux.stores.rows import FACT, JOB, JobRow, Verifier, job_row
-from routilux.stores.sqlite.file import beside, open_for_reading, store_error
+from routilux.stores.chain import Chain
+from routilux.stores.port import FINISHED, Finished, Records, StoredEntry, StoredJob
+from routilux.stores.rows import FACT, JOB, JobRow, Verifier, job_row, removed_meanwhile
+from routilux.stores.sqlite.file import beside, mark_of, open_for_reading, store_error
 from routilux.stores.sqlite.rows import find_job, last_fact, request_of
 
 _PAGE = 500
@@ -19,17 +22,18 @@ _PAGE = 500
 class SQLiteRecords(Records):
     """What is in a file, verified as it is read."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises `StoreError` if there is no store of this version."""
+    def __init__(self, path: Path, chain: Chain) -> None:
+        """Raises `StoreError` if there is no store of this version, or one with another key."""
         self._path = path
+        self._chain = chain
         self._blobs = Blobs(beside(path, ".blobs"))
-        with self.reading():
-            pass
+        with self.reading() as connection:
+            chain.check(mark_of(connection), path)
 
     def job(self, job_id: str) -> StoredJob | None:
-        with self.reading() as connection:
-            row = find_job(connection, job_id)
-            return None if row is None else stored(connection, row)
+        with self.reading() as connection, as_of_now(connection):
+            row = find_job(connection, job_id, self._chain)
+            return None if row is None else stored(connection, row, self._chain)
 
     def jobs(self, flow_id: str | None = None, statuses: Collection[str] = ()) -> Iterator[StoredJob]:
         marks = ", ".join("?" * len(statuses))
@@ -38,9 +42,15 @@ class SQLiteRecords(Records):
         query = f"SELECT {JOB} FROM jobs WHERE number < ? {wanted}ORDER BY number DESC LIMIT {_PAGE}"
         before = 2**63 - 1
         with self.reading() as connection:
-            while rows := connection.execute(query, [before, *values]).fetchall():
-                for row in rows:
-                    yield stored(connection, job_row(row))
+            while True:
+                with as_of_now(connection):
+                    rows = connection.execute(query, [before, *values]).fetchall()
+                    found, broken = _whole(connection, rows, self._chain)
+                yield from found
+                if broken is not None:
+                    raise broken
+                if len(rows) < _PAGE:
+                    return
                 before = rows[-1][0]
 
     def job_ids(self, flow_id: str, statuses: Collection[str]) -> list[str]:
@@ -49,12 +59,43 @@ class SQLiteRecords(Records):
         with self.reading() as connection:
             return [job_id for (job_id,) in connection.execute(query, (flow_id, *statuses))]
 
+    def finished(self, before: int) -> Iterator[Finished]:
+        marks = ", ".join("?" * len(FINISHED))
+        query = (
+            f"SELECT {JOB} FROM jobs WHERE number > ? AND status IN ({marks}) AND "
+            "(SELECT at FROM facts WHERE job = number ORDER BY seq DESC LIMIT 1) < ? "
+            f"ORDER BY number LIMIT {_PAGE}"
+        )
+        after, found = 0, list[Finished]()
+        while True:
+            with self.reading() as connection:
+                rows = connection.execute(query, (after, *FINISHED, before)).fetchall()
+                for row in rows:
+                    with suppress(StoreDamagedError), as_of_now(connection):
+                        job = job_row(row, self._chain)
+                        last_fact(connection, job)
+                        found.append(Finished(job.job_id, job.entries))
+            yield from found
+            if len(rows) < _PAGE:
+                return
+            after, found = rows[-1][0], []
+
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
+        try:
+            yield from self._entries(job_id, after)
+        except StoreDamagedError as error:
+            with self.reading() as connection:
+                gone = find_job(connection, job_id, self._chain) is None
+            if gone:
+                raise removed_meanwhile(job_id) from error
+            raise
+
+    def _entries(self, job_id: str, after: int) -> Iterator[StoredEntry]:
         with self.reading() as connection:
-            job = find_job(connection, job_id)
+            job = find_job(connection, job_id, self._chain)
             if job is None:
                 return
-            verifier = Verifier(job)
+            verifier = Verifier(job, self._chain)
             query = f"SELECT {FACT} FROM facts WHERE job = ? AND seq {{}} ? ORDER BY seq LIMIT {_PAGE}"
             before = connection.execute(query.format("="), (job.number, after)).fetchone()
             if before is None and after > job.entries:
@@ -71,6 +112,8 @@ class SQLiteRecords(Records):
                 if len(rows) < _PAGE:
                     break
             verifier.end()
+            if find_job(connection, job_id, self._chain) is None:
+                raise removed_meanwhile(job_id)
 
     def load(self, name: str) -> bytes:
         return self._blobs.load(name)
@@ -94,8 +137,31 @@ class SQLiteRecords(Records):
                 raise store_error(error, self._path) from error
 
 
-def stored(connection: sqlite3.Connection, job: JobRow) -> StoredJob:
+@contextmanager
+def as_of_now(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is read within is of one moment, whatever is written or removed meanwhile."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _whole(
+    connection: sqlite3.Connection, rows: list[tuple[Any, ...]], chain: Chain
+) -> tuple[list[StoredJob], StoreError | None]:
+    """The jobs of some rows up to the first that is damaged, and what is said of that."""
+    found: list[StoredJob] = []
+    try:
+        found.extend(stored(connection, job_row(row, chain), chain) for row in rows)
+    except StoreDamagedError as error:
+        return found, error
+    return found, None
+
+
+def stored(connection: sqlite3.Connection, job: JobRow, chain: Chain) -> StoredJob:
     """A job as its row and its first and last entries have it."""
-    request = request_of(connection, job)
+    request = request_of(connection, job, chain)
     seq, _, _, at, *_ = last_fact(connection, job)
     return StoredJob(job.job_id, job.flow_id, job.key, request, job.status, job.created_at, at, seq)

@@ -11,6 +11,7 @@ from routilux.clock import SystemClock
 from routilux.errors import StoreError, StoreUnavailableError
 from routilux.ports import Clock
 from routilux.stores.blobs import Blobs
+from routilux.stores.chain import Chain
 from routilux.stores.committed import STORE_GRACE, CommittedStore, LargeValues
 from routilux.stores.committer import Committer
 from routilux.stores.port import Durability, Records, Store
@@ -27,12 +28,16 @@ def open_store(
     *,
     read_only: Literal[False] = ...,
     store_grace: float = ...,
+    retention: float | None = ...,
     clock: Clock | None = ...,
+    journal_key: bytes | None = ...,
 ) -> Store: ...
 
 
 @overload
-def open_store(path: str | os.PathLike[str], *, read_only: Literal[True]) -> Records: ...
+def open_store(
+    path: str | os.PathLike[str], *, read_only: Literal[True], journal_key: bytes | None = ...
+) -> Records: ...
 
 
 def open_store(
@@ -41,7 +46,9 @@ def open_store(
     *,
     read_only: bool = False,
     store_grace: float = STORE_GRACE,
+    retention: float | None = None,
     clock: Clock | None = None,
+    journal_key: bytes | None = None,
 ) -> Records:
     """Opens the store in a file, which is made if need be; for reading only, it never writes and may always be opened.
 
@@ -50,14 +57,23 @@ def open_store(
     """
     whole = Path(path).expanduser().absolute()
     if read_only:
-        return SQLiteRecords(whole)
-    return SQLiteStore(whole, Durability(durability), clock or SystemClock(), store_grace)
+        return SQLiteRecords(whole, Chain(journal_key))
+    chain = Chain(journal_key)
+    return SQLiteStore(whole, Durability(durability), clock or SystemClock(), store_grace, retention, chain)
 
 
 class SQLiteStore(CommittedStore):
     """A file of SQLite with its log, a note of its end, a lock and a folder for large values beside it."""
 
-    def __init__(self, path: Path, durability: Durability, clock: Clock, store_grace: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        durability: Durability,
+        clock: Clock,
+        store_grace: float,
+        retention: float | None,
+        chain: Chain,
+    ) -> None:
         blobs = Blobs(beside(path, ".blobs"))
         try:
             blobs.make()
@@ -65,8 +81,8 @@ class SQLiteStore(CommittedStore):
             raise StoreUnavailableError(f"The store {path} cannot be opened: {error}.") from error
         lock = OwnerLock(path, blobs.folder)
         try:
-            ledger = Ledger(path, durability, platform.node(), os.getpid(), clock.epoch())
-            records = SQLiteRecords(path)
+            ledger = Ledger(path, durability, platform.node(), os.getpid(), clock.epoch(), chain)
+            records = SQLiteRecords(path, chain)
         except (StoreError, OSError):
             lock.release()
             raise
@@ -80,4 +96,4 @@ class SQLiteStore(CommittedStore):
             lock.release()
 
         committer = Committer(ledger.commit, ledger.tend, clock, store_grace)
-        super().__init__(path, records, committer, LargeValues(blobs.save, blobs.load, sweep), clock, closed)
+        super().__init__(path, records, committer, LargeValues(blobs.save, blobs.load, sweep), clock, closed, retention)
