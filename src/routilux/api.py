@@ -255,34 +255,29 @@ class Flow(FlowDefinition):
         entry_params: Mapping[str, Any] | None = None,
         *,
         verify: bool = False,
-        allow_processes: bool = False,
         **settings: Unpack[SettingArguments],
     ) -> Answer:
         """Records a job in sequence, and foretells what it would take in other modes and with other workers.
 
-        `verify` really runs the best two, in turn; those that need processes only with `allow_processes`.
+        `verify` really runs the best two, in turn; those that need processes only with the setting `allow_processes`.
         """
         what_if = loaded("routilux.trials", "what_if")
-        prospects: Answer = what_if(
-            Flow, self._launch, entry, entry_params, settings, verify=verify, allow_processes=allow_processes
-        )
+        prospects: Answer = what_if(Flow, self._launch, entry, entry_params, settings, verify=verify)
         return prospects
 
     def tune(
         self,
         entry: str,
         entry_params: Mapping[str, Any] | None = None,
-        *,
-        allow_processes: bool = False,
         **settings: Unpack[SettingArguments],
     ) -> Advice:
         """Finds the settings that this job is best run with: records it, foretells, and tries the best.
 
-        The job is run some twenty times. `allow_processes`: whether handlers may also be tried in other processes,
-        which is done only if they and what they are given can be pickled.
+        The job is run some twenty times. With the setting `allow_processes` handlers are also tried in other processes,
+        if they and what they are given can be pickled.
         """
         tuned = loaded("routilux.trials", "tuned")
-        found: Advice = tuned(Flow, self._launch, entry, entry_params, settings, allow_processes=allow_processes)
+        found: Advice = tuned(Flow, self._launch, entry, entry_params, settings)
         return found
 
     @property

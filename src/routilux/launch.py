@@ -28,12 +28,13 @@ from routilux.machine.plan import Plan
 from routilux.modes import EngineMode, Mode, SequentialMode
 from routilux.open_stores import OpenStores
 from routilux.ports import Clock, Steering
+from routilux.quarters import Quarters, elsewhere, most_threads, processes, sized
 from routilux.recording import Recording
 from routilux.settings import SettingArguments, Settings
 from routilux.signals.cores import usable_cores
 from routilux.tracking.history import History
 from routilux.tracking.tracker import ExecutionTracker
-from routilux.tuning.port import MOST_THREADS, Tuning
+from routilux.tuning.port import Tuning
 
 OWN_ENGINE = frozenset({"max_workers", "cluster", "executor", "insecure_cluster", "store", "durability"})
 """Settings that say something of workers or of what they tell: a job that is given one has workers of its own."""
@@ -217,7 +218,7 @@ class Launch:
 
     def new_engine(self, settings: Settings) -> Engine:
         """An engine whose coroutines, if there are any, run on a loop of their own."""
-        settings = _sized(settings, self)
+        settings = sized(settings, lambda: self.tuning)
         name = f"routilux-{self._flow.flow_id}"
 
         def attendant(engine: Engine) -> Attendant:
@@ -247,7 +248,7 @@ class Launch:
         invoker = self.new_invoker(course, recorder)
         if planned.settings.is_auto and ExecutionMode.CONCURRENT in modes:
             crew[ExecutionMode.CONCURRENT].elastic = True
-            piloted = loaded("routilux.auto", "PilotedMode")
+            piloted = loaded("routilux.piloted", "PilotedMode")
             mode: EngineMode = piloted(course, invoker, self._clock, engine, self.tuning, own_engine=own)
         else:
             mode = EngineMode(course, invoker, self._clock, engine, own_engine=own)
@@ -255,28 +256,45 @@ class Launch:
 
     def _tuned(self, planned: Planned, *, own: bool, streaming: bool, engine: Engine | None) -> Prepared[Mode]:
         """A job in auto mode: where the last one was, or in the thread of whoever asks if nothing else is known."""
-        shared, tuning = engine or (None if own else self.block.engine), self.tuning
-        tuning.limit(_most_threads(planned.settings))
-        only_threads = planned.plan.modes == {ExecutionMode.CONCURRENT}
-        if not only_threads or tuning.workers > 1:
-            used = shared or self.new_engine(planned.settings)
-            return self._on_engine(used, planned, own=shared is None, streaming=streaming)
+        tuning, settings = self.tuning, planned.settings
+        tuning.limit(most_threads(settings), processes(settings))
+        shared, version = engine or (None if own else self.block.engine), self._flow.version
+
+        def plan_elsewhere() -> Plan | None:
+            return self.elsewhere(planned).plan if self._flow.version == version else None
+
+        quarters = Quarters(shared, partial(self.new_engine, settings), plan_elsewhere)
+        found = self._known_best(planned)
+        if found is not None:
+            used = shared or quarters.new_engine()
+            return self._on_engine(used, found, own=shared is None, streaming=streaming)
         recorder = new_recorder(planned, self._flow.limits)
         course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
-
-        def new_engine() -> tuple[Engine, bool]:
-            found = shared or self.new_engine(planned.settings)
-            found.crew.equip(planned.plan.modes, planned.plan.mode, found)
-            found.crew[ExecutionMode.CONCURRENT].elastic = True
-            return found, shared is None
-
         invoker = self.new_invoker(course, recorder)
-        mode: Mode = loaded("routilux.auto", "AutoMode")(course, invoker, self._clock, tuning, new_engine)
+        mode: Mode = loaded("routilux.auto", "AutoMode")(course, invoker, self._clock, tuning, quarters)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
+
+    def elsewhere(self, planned: Planned) -> Planned:
+        """A job in auto mode, planned for processes."""
+        settings = planned.settings.updated(elsewhere(planned.plan, planned.settings))
+        return self.plan_with(planned.entry, planned.params, settings)._replace(settings=planned.settings)
+
+    def _known_best(self, planned: Planned) -> Planned | None:
+        """The plan of a job in auto mode that begins on an engine; `None` for one that begins in sequence."""
+        tuning = self.tuning
+        if planned.plan.modes != {ExecutionMode.CONCURRENT} or tuning.mode is ExecutionMode.CONCURRENT:
+            return planned
+        if tuning.mode is ExecutionMode.MULTIPROCESSING:
+            found = self.elsewhere(planned)
+            sending = loaded("routilux.proof", "first_messages")(found.plan, found.messages)
+            if sending.refusal is None:
+                return found
+            tuning.prove(sending)
+        return None
 
     def new_awaited_engine(self, settings: Settings) -> Engine:
         """An engine in the event loop that runs."""
-        settings, name = _sized(settings, self), f"routilux-{self._flow.flow_id}"
+        settings, name = sized(settings, lambda: self.tuning), f"routilux-{self._flow.flow_id}"
         engine: Engine = loaded("routilux.awaited", "new_engine")(engine_class(settings), settings, self._clock, name)
         return engine
 
@@ -330,17 +348,3 @@ def new_recorder(planned: Planned, limits: Mapping[str, int | str]) -> Recording
         return None
     recorder: Recording = loaded("routilux.recorder", "Recorder")(limits)
     return recorder
-
-
-def _sized(settings: Settings, launch: Launch) -> Settings:
-    """In auto mode, the settings for as many threads as are known to be best."""
-    if not settings.is_auto:
-        return settings
-    most, tuning = _most_threads(settings) or MOST_THREADS, launch.tuning
-    return settings.with_threads(tuning.workers if tuning.knows else min(most, 8, usable_cores() + 4))
-
-
-def _most_threads(settings: Settings) -> int | None:
-    """How many threads a job in auto mode may have, if that is said."""
-    given = settings.max_workers
-    return given.get(ExecutionMode.CONCURRENT.value) if isinstance(given, Mapping) else given

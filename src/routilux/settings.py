@@ -34,6 +34,7 @@ class SettingArguments(TypedDict, total=False):
     history_ttl_seconds: float | None
     recording: bool
     placement: Mapping[str, ExecutionMode | str]
+    allow_processes: bool
     store: Any
     durability: str
     max_payload: int
@@ -51,7 +52,8 @@ class Settings:
     """How many handlers run at once in the job's mode, or by mode in a flow that mixes modes.
 
     `None`: threads as many as the processors and four, at most 32; 1000 on an event loop; processes as many as the
-    processors; on a cluster as many as it has. In auto mode a number is the most threads that it may choose.
+    processors; on a cluster as many as it has. In auto mode a number is the most threads, or processes, that it may
+    choose.
     """
     max_pending: int | None = None
     """How many activations may be ready or waiting for a limit before sources are held back; `None`: two a worker."""
@@ -79,6 +81,8 @@ class Settings:
     """Whether the job keeps, in memory, a trace of every attempt, for `job.trace` and `job.explain()`."""
     placement: Mapping[str, ExecutionMode | str] = field(default_factory=dict)
     """By routine id: the mode it runs in, whatever the routine itself says."""
+    allow_processes: bool = False
+    """Whether auto mode, and trials, may run handlers in other processes, where they see copies."""
     store: Any = field(default=None, repr=False)
     """Where jobs are kept so that they survive their process; `None`: nowhere.
 
@@ -117,7 +121,7 @@ class Settings:
             raise SettingError("timeout must be more than 0 seconds; None means no limit.")
         placement = {routine_id: mode_of_handlers(mode) for routine_id, mode in self.placement.items()}
         object.__setattr__(self, "placement", placement)
-        for name in ("strict", "insecure_cluster", "recording", "allow_pickle"):
+        for name in ("strict", "insecure_cluster", "recording", "allow_pickle", "allow_processes"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingError(f"{name} must be True or False, not {getattr(self, name)!r}.")
         if self.durability not in DURABILITIES:
@@ -143,10 +147,11 @@ class Settings:
             return self.max_workers.get(mode.value)
         return self.max_workers if mode is home else None
 
-    def with_threads(self, count: int) -> Settings:
-        """These settings for an engine that has so many threads."""
+    def with_workers(self, threads: int, processes: int = 0) -> Settings:
+        """These settings for an engine that has so many threads, and so many processes if that is said."""
         others = self.max_workers if isinstance(self.max_workers, Mapping) else {}
-        return replace(self, max_workers={**others, ExecutionMode.CONCURRENT.value: count})
+        said = {ExecutionMode.MULTIPROCESSING.value: processes} if processes else {}
+        return replace(self, max_workers={**others, ExecutionMode.CONCURRENT.value: threads, **said})
 
     @property
     def is_auto(self) -> bool:

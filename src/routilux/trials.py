@@ -18,6 +18,7 @@ from routilux.facts import JobStatus
 from routilux.insight.configuration import Configuration
 from routilux.job import Job
 from routilux.launch import Launch
+from routilux.quarters import elsewhere, sized
 from routilux.settings import SettingArguments
 from routilux.signals.calibration import NewFlow, cached_costs
 
@@ -85,12 +86,12 @@ def what_if(
     settings: SettingArguments,
     *,
     verify: bool,
-    allow_processes: bool,
 ) -> Prospects:
     """As `Flow.what_if`; `new_flow` makes flows, to measure what this machine takes for an activation."""
     trials = FlowTrials(launch, entry, params, settings)
     recorded, costs = record_well(trials), cached_costs(new_flow)
-    return foresee_flow(trials, recorded, costs, verify=verify, allow_processes=allow_processes)
+    allowed = launch.plan(entry, params, settings).settings.allow_processes
+    return foresee_flow(trials, recorded, costs, verify=verify, allow_processes=allowed)
 
 
 def tuned(
@@ -99,15 +100,13 @@ def tuned(
     entry: str,
     params: Mapping[str, Any] | None,
     settings: SettingArguments,
-    *,
-    allow_processes: bool,
 ) -> Recommendation:
     """As `Flow.tune`."""
     trials = FlowTrials(launch, entry, params, settings)
     current = launch.plan(entry, params, settings).settings
     if current.is_auto:
         current = current.updated({"execution_mode": ExecutionMode.SEQUENTIAL, "max_workers": None})
-    return tune(trials, cached_costs(new_flow), current, allow_processes=allow_processes)
+    return tune(trials, cached_costs(new_flow), current, allow_processes=current.allow_processes)
 
 
 def fixed(launch: Launch, entry: str, params: Any, arguments: SettingArguments) -> SettingArguments:
@@ -122,5 +121,8 @@ def fixed(launch: Launch, entry: str, params: Any, arguments: SettingArguments) 
         prepared.mode.execute(prepared.first)
     if tuning.workers == 1 and planned.plan.modes == {ExecutionMode.CONCURRENT}:
         return {**arguments, "execution_mode": ExecutionMode.SEQUENTIAL, "max_workers": None}
-    workers = planned.settings.with_threads(tuning.workers).max_workers
+    if tuning.mode is ExecutionMode.MULTIPROCESSING:
+        workers = sized(planned.settings, lambda: tuning).max_workers
+        return {**arguments, **elsewhere(planned.plan, planned.settings), "max_workers": workers}
+    workers = planned.settings.with_workers(tuning.workers).max_workers
     return {**arguments, "execution_mode": planned.plan.mode, "max_workers": workers}

@@ -9,6 +9,7 @@ from typing import Any
 
 from routilux.advice.answers import Answer
 from routilux.advice.report import Report, Table, report, seconds, table
+from routilux.execution_mode import ExecutionMode
 from routilux.tuning.decision import Decision
 from routilux.tuning.tuning import PilotedTuning
 
@@ -20,6 +21,8 @@ class Decided(Answer):
     flow_id: str
     workers: int
     """On how many threads its jobs are run now; one is that of whoever runs them."""
+    mode: ExecutionMode
+    """What those workers are."""
     frozen: bool
     decisions: tuple[Decision, ...]
     """The oldest first."""
@@ -32,7 +35,7 @@ class Decided(Answer):
     def sentence(self) -> str:
         if not self.decisions:
             return f"Flow {self.flow_id!r}: nothing is decided yet; jobs in auto mode run in sequence until enough ran."
-        now = "in sequence" if self.workers == 1 else f"on {self.workers} threads"
+        now = "in sequence" if self.workers == 1 else _KINDS[self.mode].format(self.workers)
         still = "; it is frozen" if self.frozen else ""
         return f"Flow {self.flow_id!r} runs {now}: {self.decisions[-1].reason}{still}."
 
@@ -41,6 +44,7 @@ class Decided(Answer):
             "flow": self.flow_id,
             "verdict": self.sentence,
             "workers": self.workers,
+            "mode": self.mode.value,
             "frozen": self.frozen,
             "decisions": [one.to_dict() for one in self.decisions],
         }
@@ -48,6 +52,8 @@ class Decided(Answer):
     def report(self) -> Report:
         return report(self.sentence, _decisions(self.decisions), _numbers(self.decisions))
 
+
+_KINDS = {ExecutionMode.CONCURRENT: "on {} threads", ExecutionMode.MULTIPROCESSING: "in {} processes"}
 
 HEADS = ("when", "workers", "reason", "foretold", "measured", "off by", "and so")
 
@@ -60,6 +66,8 @@ def _row(one: Decision) -> tuple[str, ...]:
     measured = "-" if one.measured is None else f"{one.measured:,.0f}"
     error = "-" if one.error is None else f"{one.error:+.0%}"
     workers = str(one.after) if one.before == one.after else f"{one.before} → {one.after}"
+    if one.mode is ExecutionMode.MULTIPROCESSING:
+        workers += " processes" if one.after > 1 else " thread"
     return _when(one), workers, one.reason, f"{one.predicted:,.0f}", measured, error, one.fate.value
 
 
@@ -85,4 +93,4 @@ def _when(one: Decision) -> str:
 
 def decided(flow_id: str, tuning: PilotedTuning) -> Decided:
     """What a flow's tuning has decided so far."""
-    return Decided(flow_id, tuning.workers, tuning.frozen, tuning.decisions)
+    return Decided(flow_id, tuning.workers, tuning.mode, tuning.frozen, tuning.decisions)

@@ -23,15 +23,19 @@ class Admission:
     __slots__ = ("_mixed", "_queues", "_timers", "home", "kept", "lanes")
 
     def __init__(self, plan: Plan, queues: Mapping[ExecutionMode, Queue], timers: Timers, permits: Permits) -> None:
-        self._queues = queues
         self._timers = timers
         self.lanes = {routine_id: Lane(limit, needs, permits) for routine_id, (limit, needs) in plan.limits.items()}
         """By routine: the lanes of those that are limited."""
-        self._mixed = len(queues) > 1 or bool(self.lanes)
-        self.home = queues[plan.mode]
-        """The queue of the job's own mode."""
+        self.look_after(queues, plan.mode)
         self.kept = False
         """Set when something ready turns out to have to wait: those asked in vain before may have something now."""
+
+    def look_after(self, queues: Mapping[ExecutionMode, Queue], mode: ExecutionMode) -> None:
+        """These are the queues from now on, of a job whose own mode this is."""
+        self._queues = queues
+        self._mixed = len(queues) > 1 or bool(self.lanes)
+        self.home = queues[mode]
+        """The queue of the job's own mode."""
 
     @property
     def pending(self) -> int:

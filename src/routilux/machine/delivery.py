@@ -71,12 +71,12 @@ class Delivery:
     __slots__ = (
         "_gates",
         "_max_parked",
-        "_plan",
         "contributors",
         "left",
         "max_activations",
         "misfires",
         "new_batches",
+        "plan",
         "queues",
         "ready",
         "fired",
@@ -85,7 +85,7 @@ class Delivery:
     )
 
     def __init__(self, plan: Plan, max_activations: int | None, max_parked: int | None) -> None:
-        self._plan = plan
+        self.plan = plan
         self._gates: dict[int, Gate] = {}
         for station in plan.flushing:
             self.gate_of(station)
@@ -155,7 +155,7 @@ class Delivery:
         number = self.fired + 1
         if number > self.max_activations:
             self.trouble = ActivationLimitError(
-                f"Flow {self._plan.flow_id!r}, routine {station.routine_id!r}: activation number {number} is more than "
+                f"Flow {self.plan.flow_id!r}, routine {station.routine_id!r}: activation number {number} is more than "
                 f"max_activations={self.max_activations}. Does a cycle never end? Raise the limit if it is meant."
             )
             return
@@ -180,7 +180,7 @@ class Delivery:
         first = min(flushing, key=lambda gate: (gate.station.rank, gate.station.index), default=None)
         if scopes:
             deepest = max(scopes, key=lambda scope: scope.depth)
-            closing = min(station.rank for station in self._plan.closers[deepest.opener or ""])
+            closing = min(station.rank for station in self.plan.closers[deepest.opener or ""])
             if first is None or closing <= first.station.rank:
                 self._hand_over(deepest, moment)
                 return True
@@ -234,7 +234,7 @@ class Delivery:
                 place[0].live += 1
             firing = gate.join(position, Message(value, cause, place))
             if firing is None:
-                self.trouble = _too_many(self._plan.flow_id, gate, position, self._max_parked) or self.trouble
+                self.trouble = _too_many(self.plan.flow_id, gate, position, self._max_parked) or self.trouble
             else:
                 self._let_through(station, firing, cause, moment)
             return
@@ -252,7 +252,7 @@ class Delivery:
             if fresh and gate.wants_flush:
                 self.new_batches.append(gate)
         else:
-            self.trouble = _too_many(self._plan.flow_id, gate, position, self._max_parked) or self.trouble
+            self.trouble = _too_many(self.plan.flow_id, gate, position, self._max_parked) or self.trouble
 
     def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:
         if self.contributors is not None:
@@ -279,7 +279,7 @@ class Delivery:
             self._serve(station, scope, moment)
 
     def _hand_over(self, scope: Scope, moment: int) -> None:
-        for station in self._plan.closers[scope.opener or ""]:
+        for station in self.plan.closers[scope.opener or ""]:
             if station.index not in scope.served:
                 self._serve(station, scope, moment)
 
@@ -300,7 +300,7 @@ class Delivery:
             for message in gate.messages():
                 scope = message.place[0] if message.place is not None else None
                 while scope is not None and scope.outer is not None:
-                    if any(station.index not in scope.served for station in self._plan.closers[scope.opener or ""]):
+                    if any(station.index not in scope.served for station in self.plan.closers[scope.opener or ""]):
                         found[scope] = None
                     scope = scope.outer[0]
         return list(found)

@@ -7,7 +7,7 @@ of each message it is asked what kind of gate it came to, and that costs five ti
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.firing import Batch, Collect, Keyed
@@ -80,6 +80,11 @@ class Gate:
     def messages(self) -> list[Message]:
         """What waits here and is live in its scope."""
         raise NotImplementedError
+
+    def values(self) -> Iterator[Any]:
+        """All that waits here, and what is held."""
+        yield from self.held.values()
+        yield from (message.value for message in self.messages())
 
     @property
     def lacking(self) -> list[int]:
@@ -269,6 +274,10 @@ class CollectGate(FlushingGate):
 
     def messages(self) -> list[Message]:
         return []
+
+    def values(self) -> Iterator[Any]:
+        yield from self.held.values()
+        yield from self._values
 
 
 def make_gate(station: Station) -> Gate:

@@ -77,7 +77,8 @@ class Machine:
         self._job_id = origin.job_id
         self._limit = self.delivery.max_activations
         self._record = self.ledger.records.append
-        self._make_ready = self.ready.append
+        self.make_ready = self.ready.append
+        """Makes an activation ready that is at home in the job's own mode."""
         self.timers = Timers()
         self.running: dict[int, Activation] = {}
         """What a driver has taken and not yet answered."""
@@ -185,7 +186,7 @@ class Machine:
                 self._returned(activation, value, began, ended, worker)
                 return
             delivery.fired = follower = delivery.fired + 1
-            self._make_ready((follower, successor, (value,), number, ended, 1, None))
+            self.make_ready((follower, successor, (value,), number, ended, 1, None))
         self._record(
             (self._job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, worker, None)
         )
@@ -203,7 +204,7 @@ class Machine:
         assert successor is not None and progress is not None  # noqa: PT018 -- for the type checker
         progress.yields += 1
         delivery.fired = follower = delivery.fired + 1
-        self._make_ready((follower, successor, (value,), number, ended, 1, None))
+        self.make_ready((follower, successor, (value,), number, ended, 1, None))
         record = (self._job_id, number, station.routine_id, attempt, PARTLY, cause, fired, began, ended, worker, None)
         self._record(record)
         self.ledger.unusual.append(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from typing import Any, NamedTuple
 
+from routilux.execution_mode import ExecutionMode
 from routilux.insight.term import Term
 from routilux.tuning.load import Load
 
@@ -35,6 +36,8 @@ class Decision(NamedTuple):
     predicted: float
     measured: float | None = None
     fate: Fate = Fate.OPEN
+    mode: ExecutionMode = ExecutionMode.CONCURRENT
+    """What the workers are or were, where there is more than one: threads or processes."""
 
     @property
     def error(self) -> float | None:
@@ -49,6 +52,7 @@ class Decision(NamedTuple):
             "subject": "workers",
             "from": self.before,
             "to": self.after,
+            "mode": self.mode.value if max(self.before, self.after) > 1 else ExecutionMode.SEQUENTIAL.value,
             "reason": self.reason,
             "term": self.term.value,
             "service": load.service,

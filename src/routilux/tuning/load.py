@@ -3,6 +3,8 @@
 ::
 
     seconds an activation on k threads = max( service / k,  GIL,  CPU / cores,  service / breadth )
+    in k processes, each of them with what sending costs there and here
+                              = max( service / k,  caller,  CPU / cores,  service / breadth )
 """
 
 from __future__ import annotations
@@ -10,13 +12,19 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from routilux.execution_mode import ExecutionMode
+from routilux.insight.costs import Costs
 from routilux.insight.term import Term
+from routilux.tuning.sending import Sending
 
 HEADROOM = 4.0
 """So many times the threads that would do if all activations were alike and never bunched; idle ones cost little."""
 
 HAND_OVER = 20e-6
 """Seconds with the GIL held that a thread takes for an activation, and to wake for it."""
+
+COSTS = Costs()
+"""What sending costs is taken from a usual machine: to measure it would take as long as many a job."""
 
 ENOUGH_LOOKS = 20
 """So many looks of a probe tell Python from native code."""
@@ -81,13 +89,15 @@ class Load(NamedTuple):
 
 
 class Forecast(NamedTuple):
-    """What so many threads would give."""
+    """What so many workers would give."""
 
     workers: int
     rate: float
     """Activations a second."""
     term: Term
     """What binds."""
+    mode: ExecutionMode = ExecutionMode.CONCURRENT
+    """What the workers are, where there is more than one."""
 
 
 def forecast(load: Load, workers: int, cores: float) -> Forecast:
@@ -110,6 +120,22 @@ def best(load: Load, cores: float, cap: int) -> Forecast:
     if workers > 1:
         return found
     return Forecast(1, found.rate, max(others, key=lambda one: others[one]))
+
+
+def elsewhere(load: Load, processes: int, cores: float, sending: Sending) -> Forecast:
+    """What would come of so many processes; what the calling one does for them, it does with its GIL held."""
+    if load.service <= 0.0:
+        return Forecast(processes, 0.0, Term.WORKERS, ExecutionMode.MULTIPROCESSING)
+    caller = COSTS.process_send + COSTS.process_receive + sending.seconds
+    child = COSTS.process_child + sending.seconds
+    terms = {
+        Term.WORKERS: (load.service + child) / processes,
+        Term.CALLER: caller,
+        Term.CORES: (load.cpu_each + child + caller) / cores,
+        Term.CRITICAL_PATH: (load.service + child + caller + 2 * COSTS.process_wake) / load.breadth,
+    }
+    term = max(terms, key=lambda one: terms[one])
+    return Forecast(processes, 1.0 / terms[term], term, ExecutionMode.MULTIPROCESSING)
 
 
 def _others(load: Load, cores: float) -> dict[Term, float]:

@@ -1,4 +1,4 @@
-"""The pilot: chooses how many threads run a flow's jobs. Model, jump, confirm, rest.
+"""The pilot: chooses how many threads run a flow's jobs, or, if it may, processes. Model, jump, confirm, rest.
 
 A fold over measurements: numbers go in, decisions come out; it has no clock and no thread, and starts nothing.
 
@@ -13,10 +13,14 @@ from __future__ import annotations
 
 import enum
 
+from routilux.execution_mode import ExecutionMode
 from routilux.insight.term import Term
 from routilux.tuning.decision import Decision, Fate
-from routilux.tuning.load import ENOUGH_LOOKS, Load, best, forecast
+from routilux.tuning.load import ENOUGH_LOOKS, Forecast, Load, best, elsewhere, forecast
 from routilux.tuning.port import MOST_THREADS
+from routilux.tuning.sending import Sending
+
+THREADS, PROCESSES = ExecutionMode.CONCURRENT, ExecutionMode.MULTIPROCESSING
 
 WORTH_IT = 1.2
 """By so much must the model promise a gain before anything is changed."""
@@ -34,6 +38,7 @@ WINDOW = 0.25
 """Seconds for which a rate is measured, at the least."""
 
 LONGEST_WINDOW = 2.0
+"""The longest that one need be; that of processes always is, because it takes a part of it to start them."""
 
 PER_WORKER = 20
 """Activations that each further worker should have ended in a window."""
@@ -61,23 +66,31 @@ class Stage(enum.Enum):
 class Pilot:
     """Of one flow. One thread at a time uses it."""
 
-    def __init__(self, cores: float, cap: int = MOST_THREADS) -> None:
-        """`cap` is how many threads there may be."""
+    def __init__(self, cores: float, cap: int = MOST_THREADS, processes: int = 0) -> None:
+        """`cap` is how many threads there may be, `processes` how many of those there are if there are any."""
         self._cores = cores
         self._cap = cap
+        self._processes = processes
         self.load = Load()
         self.workers = 1
+        self.kind = THREADS
+        """What they are, where there is more than one."""
         self.stage = Stage.SOLO
         self.rest = WINDOW
         """Seconds for which nothing need be measured, while it rests."""
         self._rate = 0.0
         """Activations a second with `workers` of them, when last measured."""
-        self._refuted: Load | None = None
-        """For what was measured then, threads did not give what the model promised."""
+        self._alone = 0.0
+        """The same in sequence, when that was last left."""
+        self._refuted: dict[ExecutionMode, Load] = {}
+        """For what was measured then, such workers did not give what the model promised."""
+        self._sending: Sending | None = None
         self._trials = 0
         self._last: Decision | None = None
         self.needs_gil_share = False
         """Whether all hangs on how much of the CPU time is Python, which is not known."""
+        self.needs_proof = False
+        """Whether all hangs on whether activations can be sent to other processes, which was not tried."""
 
     def learn(self, load: Load, epoch_ns: int) -> Decision | None:
         """Activations ran one after another; gives what is decided once enough did."""
@@ -86,16 +99,32 @@ class Pilot:
             return None
         if self.needs_gil_share and self.load.gil_share is None:
             return None
+        if self.needs_proof:
+            return None
         return self._model(epoch_ns)
+
+    def prove(self, sending: Sending, epoch_ns: int) -> Decision | None:
+        """It was tried whether activations can be sent; what once could not be is not tried again."""
+        self._sending, self.needs_proof = sending, False
+        if sending.refusal is None:
+            return None
+        alone = forecast(self.load, 1, self._cores)
+        if self.workers == 1 or self.kind is THREADS:
+            return self._decided(epoch_ns, alone._replace(workers=self.workers), sending.refusal)
+        decision = self._decided(epoch_ns, alone._replace(mode=PROCESSES), sending.refusal)
+        self._pause_in_sequence(PROCESSES)
+        return decision
 
     def suffices(self, activations: int, seconds: float) -> bool:
         """Whether so much is worth a measurement: a rate of few activations is chance."""
         if seconds < (self.rest if self.stage is Stage.REST else WINDOW):
             return False
+        if self.kind is PROCESSES:
+            return seconds >= LONGEST_WINDOW
         return activations >= PER_WORKER * (self.workers - 1) or seconds >= LONGEST_WINDOW
 
     def measure(self, activations: int, seconds: float, epoch_ns: int) -> Decision | None:
-        """So many activations ended in these seconds on `workers` threads; gives what follows, if anything does."""
+        """So many activations ended in these seconds on all the workers; gives what follows, if anything does."""
         if not self.suffices(activations, seconds):
             return None
         rate, margin = activations / seconds, max(PROVEN - 1, 2 * (self.workers - 1) / max(1, activations))
@@ -107,40 +136,57 @@ class Pilot:
             case Stage.TRIAL:
                 return self._after_trial(rate, margin)
             case _:
-                return self._look_again(rate)
+                return self._look_again(rate, epoch_ns)
 
     def _model(self, epoch_ns: int) -> Decision:
         load, now = self.load, forecast(self.load, 1, self._cores)
-        found = best(load, self._cores, self._cap)
-        if found.rate < now.rate * WORTH_IT:
+        threads, away = best(load, self._cores, self._cap), self._away(load)
+        if threads.rate < now.rate * WORTH_IT and load.gil_share is None:
             native = best(load._replace(python=0.0, native=ENOUGH_LOOKS), self._cores, self._cap)
-            unknown = load.gil_share is None and native.rate >= now.rate * WORTH_IT
-            reason = "how much of the CPU time is Python is to be found out" if unknown else _no_gain(found.term)
-            decision = self._decided(epoch_ns, 1, reason, found.term, now.rate)
-            if unknown:
+            if native.rate >= now.rate * WORTH_IT:
                 self.needs_gil_share = True
-            else:
-                self._pause()
-            return decision
-        if self._refuted is not None and load.resembles(self._refuted, CHANGED):
-            decision = self._decided(epoch_ns, 1, "threads did not help before", found.term, now.rate)
+                reason = "how much of the CPU time is Python is to be found out"
+                return self._decided(epoch_ns, now._replace(term=threads.term), reason)
+        found, refuted = threads, self._is_refuted(threads)
+        if away is not None and away.rate >= WORTH_IT * max(now.rate, 0.0 if refuted else threads.rate):
+            found, refuted = away, self._is_refuted(away)
+            if self._sending is None and not refuted:
+                self.needs_proof = True
+                reason = "whether other processes can be sent it is to be found out"
+                return self._decided(epoch_ns, now._replace(term=away.term), reason)
+        if found.rate < now.rate * WORTH_IT or refuted:
+            reason = f"{_NAMES[found.mode]} did not help before" if refuted else _no_gain(found.term, away)
+            decision = self._decided(epoch_ns, now._replace(term=found.term), reason)
             self._pause()
             return decision
         self.stage = Stage.JUMPED
-        self._trials, self._rate = 0, now.rate
-        return self._decided(epoch_ns, found.workers, _binding(found.term), found.term, found.rate)
+        self._trials, self._rate, self._alone = 0, now.rate, now.rate
+        return self._decided(epoch_ns, found, _binding(found))
+
+    def _away(self, load: Load) -> Forecast | None:
+        """What processes would give, if there may be any, and nothing is known that cannot be sent to them."""
+        sending = self._sending or Sending()
+        if self._processes < 2 or sending.refusal is not None:
+            return None
+        return elsewhere(load, self._processes, self._cores, sending)
+
+    def _is_refuted(self, found: Forecast) -> bool:
+        before = self._refuted.get(found.mode)
+        return found.workers > 1 and before is not None and self.load.resembles(before, CHANGED)
 
     def _after_jump(self, rate: float, epoch_ns: int) -> Decision | None:
         if rate >= self._rate * PROVEN:
             self.stage, self._rate = Stage.SETTLED, rate
             return self._judged(rate, Fate.KEPT)
         undone = self._judged(rate, Fate.UNDONE)
-        self.workers, self._refuted = 1, self.load
-        self._pause()
+        self._pause_in_sequence(self.kind)
         return undone
 
     def _try(self, rate: float, epoch_ns: int) -> Decision | None:
         self._rate = rate
+        if self.kind is PROCESSES:
+            self._pause()
+            return None
         more = min(self._cap, self.workers + max(1, self.workers // 2))
         if self.load.breadth < more or self._trials >= MOST_TRIALS or more == self.workers:
             self._pause()
@@ -148,7 +194,7 @@ class Pilot:
         self._trials += 1
         self.stage = Stage.TRIAL
         expected = forecast(self.load, more, self._cores)
-        return self._decided(epoch_ns, more, "trial of more", expected.term, max(expected.rate, rate))
+        return self._decided(epoch_ns, expected._replace(rate=max(expected.rate, rate)), "trial of more")
 
     def _after_trial(self, rate: float, margin: float) -> Decision | None:
         assert self._last is not None
@@ -160,8 +206,13 @@ class Pilot:
         self._pause()
         return undone
 
-    def _look_again(self, rate: float) -> Decision | None:
+    def _look_again(self, rate: float, epoch_ns: int) -> Decision | None:
         """Rests on, longer each time, while nothing changes; else trials may be made anew."""
+        if self.kind is PROCESSES and rate < self._alone * PROVEN:
+            one = Forecast(1, self._alone, Term.WORKERS, PROCESSES)
+            decision = self._decided(epoch_ns, one, "other processes give no more than one thread any more")
+            self._pause_in_sequence(PROCESSES)
+            return decision
         changed = abs(rate - self._rate) > CHANGED * self._rate
         self._rate = rate
         if changed and self.workers > 1:
@@ -177,17 +228,25 @@ class Pilot:
         if self.workers == 1:
             self.load, self.needs_gil_share = Load(python=self.load.python, native=self.load.native), False
 
-    def _decided(self, epoch_ns: int, after: int, reason: str, term: Term, predicted: float) -> Decision:
-        before, self.workers = self.workers, after
+    def _pause_in_sequence(self, tried: ExecutionMode) -> None:
+        """What was tried has not helped with such a load."""
+        self._refuted[tried] = self.load
+        self.workers, self.kind = 1, THREADS
+        self._pause()
+
+    def _decided(self, epoch_ns: int, found: Forecast, reason: str) -> Decision:
+        before, self.workers = self.workers, found.workers
+        self.kind = found.mode if found.workers > 1 else THREADS
         self._last = Decision(
             epoch_ns=epoch_ns,
             before=before,
-            after=after,
+            after=found.workers,
             reason=reason,
-            term=term,
+            term=found.term,
             load=self.load,
-            predicted=predicted,
-            fate=Fate.OPEN if after != before else Fate.KEPT,
+            predicted=found.rate,
+            fate=Fate.OPEN if 1 < found.workers != before else Fate.KEPT,
+            mode=found.mode,
         )
         return self._last
 
@@ -197,13 +256,22 @@ class Pilot:
         return self._last
 
 
-def _binding(term: Term) -> str:
+_NAMES = {THREADS: "threads", PROCESSES: "processes"}
+
+
+def _binding(found: Forecast) -> str:
+    if found.mode is PROCESSES:
+        return "Python binds, and each process has an interpreter of its own"
     known = {Term.GIL: "up to where Python binds", Term.CORES: "up to where the cores bind"}
     known[Term.CRITICAL_PATH] = "as many as there is to do at once"
-    return known.get(term, "activations wait, and threads can wait side by side")
+    return known.get(found.term, "activations wait, and threads can wait side by side")
 
 
-def _no_gain(term: Term) -> str:
-    known = {Term.GIL: "Python binds: threads would not help", Term.CORES: "the cores bind: threads would not help"}
-    known[Term.CRITICAL_PATH] = "one thing follows on the other: threads would not help"
-    return known.get(term, "threads would not help")
+def _no_gain(term: Term, away: Forecast | None) -> str:
+    known = {
+        Term.GIL: "Python binds",
+        Term.CORES: "the cores bind",
+        Term.CRITICAL_PATH: "one thing follows on the other",
+    }
+    binds, would = f"{known[term]}: " if term in known else "", "threads would not help"
+    return binds + (would if away is None else f"{would}, nor would processes")

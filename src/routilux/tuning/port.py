@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from routilux.execution_mode import ExecutionMode
+from routilux.tuning.sending import Sending
+
 MOST_THREADS = 64
 """More are never had, unless somebody says so."""
 
@@ -27,7 +30,12 @@ class Tuning(ABC):
     @property
     @abstractmethod
     def workers(self) -> int:
-        """On how many threads jobs are run; one is that of whoever runs them."""
+        """On how many threads or processes jobs are run; one is the thread of whoever runs them."""
+
+    @property
+    @abstractmethod
+    def mode(self) -> ExecutionMode:
+        """What those workers are; sequential where there is one."""
 
     @property
     @abstractmethod
@@ -35,5 +43,9 @@ class Tuning(ABC):
         """Whether anything has been decided."""
 
     @abstractmethod
-    def limit(self, cap: int | None) -> None:
-        """Jobs may have at most so many threads; `None`: `MOST_THREADS`."""
+    def prove(self, sending: Sending) -> int:
+        """It was tried whether activations can be sent to other processes; gives on how many workers jobs are run."""
+
+    @abstractmethod
+    def limit(self, cap: int | None, processes: int = 0) -> None:
+        """Jobs may have at most so many threads (`None`: `MOST_THREADS`), or just so many processes."""

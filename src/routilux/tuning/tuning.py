@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import perf_counter, time_ns
 
+from routilux.execution_mode import ExecutionMode
 from routilux.tuning.decision import Decision
 from routilux.tuning.load import Load
 from routilux.tuning.pilot import Pilot, Stage
 from routilux.tuning.port import MOST_THREADS, Tuning
+from routilux.tuning.sending import Sending
 
 KEPT = 100
 """So many decisions are kept, the last ones."""
@@ -22,7 +24,7 @@ class PilotedTuning(Tuning):
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
-        self._cap = MOST_THREADS
+        self._limits = MOST_THREADS, 0
         self._pilot = Pilot(cores)
         self._decisions: deque[Decision] = deque(maxlen=KEPT)
         self._lock = threading.Lock()
@@ -50,6 +52,10 @@ class PilotedTuning(Tuning):
         return self._pilot.workers
 
     @property
+    def mode(self) -> ExecutionMode:
+        return self._pilot.kind if self._pilot.workers > 1 else ExecutionMode.SEQUENTIAL
+
+    @property
     def decisions(self) -> tuple[Decision, ...]:
         """The last decisions, the oldest first."""
         with self._lock:
@@ -64,11 +70,16 @@ class PilotedTuning(Tuning):
         """Whether it is to be found out how much of the CPU time is Python."""
         return self._pilot.needs_gil_share
 
-    def limit(self, cap: int | None) -> None:
-        cap = MOST_THREADS if cap is None else cap
+    @property
+    def needs_proof(self) -> bool:
+        """Whether it is to be tried whether activations can be sent to other processes."""
+        return self._pilot.needs_proof and not self._frozen
+
+    def limit(self, cap: int | None, processes: int = 0) -> None:
+        limits = MOST_THREADS if cap is None else cap, processes
         with self._lock:
-            if cap != self._cap:
-                self._cap, self._pilot = cap, Pilot(self._cores, cap)
+            if limits != self._limits:
+                self._limits, self._pilot = limits, Pilot(self._cores, *limits)
 
     @property
     def learns(self) -> bool:
@@ -82,6 +93,15 @@ class PilotedTuning(Tuning):
         with self._lock:
             if not self._frozen and self._pilot.workers == 1:
                 self._keep(self._pilot.learn(load, time_ns()))
+            return self._pilot.workers
+
+    def prove(self, sending: Sending) -> int:
+        """It was tried whether activations can be sent to other processes; gives what `learn` does."""
+        with self._lock:
+            if not self._frozen:
+                self._keep(self._pilot.prove(sending, time_ns()))
+                if self._pilot.workers == 1:
+                    self._keep(self._pilot.learn(Load(), time_ns()))
             return self._pilot.workers
 
     def measure(self, activations: int, seconds: float) -> None:
