@@ -13,6 +13,7 @@ from routilux.course import BATCH, Course
 from routilux.drivers.invoke import Invoker
 from routilux.drivers.sequential import SequentialDriver
 from routilux.execution_mode import ExecutionMode
+from routilux.gauge import Gauge
 from routilux.insight.trace import ThreadState
 from routilux.loading import loaded
 from routilux.machine.machine import Machine
@@ -51,6 +52,7 @@ class Scout(SequentialDriver):
         self._proof: Any = None
         self._found = 0.0, 0.0
         """What the probe had seen when it was last asked."""
+        self._gauge: Gauge | None = None
         self._wall = self._cpu = 0
         self._fired = 0
         self._looks, self._others = 0, 0.0
@@ -73,13 +75,18 @@ class Scout(SequentialDriver):
         self._learns = self._tuning.learns
         if self._learns:
             self._queue = self._queue or loaded("routilux.signals.probe", "CoreQueue")()
+            self._gauge = self._gauge or Gauge(self._course)
             self.burst, self._turns = min(self.burst, 8), 1
             self._mark()
         else:
             self.burst, self._turns = BATCH, MOST_TURNS
+        if self._gauge is not None:
+            self._gauge.reads = self._learns
         self._until_look = self._turns
 
     def _mark(self) -> None:
+        if self._gauge is not None:
+            self._gauge.take()
         self._wall, self._cpu = time.perf_counter_ns(), self._computed()
         self._fired, self._looks, self._others = settled_in(self._machine), 0, 0.0
 
@@ -142,9 +149,12 @@ class Scout(SequentialDriver):
         wall, cpu = time.perf_counter_ns() - self._wall, self._computed() - self._cpu
         count = settled_in(self._machine) - self._fired
         load = Load(count, wall / 1e9, cpu / 1e9, self._looks, self._others, *self._probed())
+        runs = {} if self._gauge is None else self._gauge.take()
         self._mark()
-        self.leaves = self._tuning.learn(load) > 1
+        self.leaves = self._tuning.learn(load, runs) > 1
         self._learns = self._tuning.learns
+        if self._gauge is not None:
+            self._gauge.reads = self._learns
         if self._tuning.needs_gil_share and self._probe is None:
             self._probe = loaded("routilux.signals.probe", "Probe")(HERTZ)
             self._probe.start()
@@ -177,6 +187,8 @@ class Scout(SequentialDriver):
         if self._probe is not None:
             self._probe.stop()
             self._probe, self._found = None, (0.0, 0.0)
+        if self._gauge is not None:
+            self._gauge.reads = False
 
 
 def settled_in(machine: Machine) -> int:

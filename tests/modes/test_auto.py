@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -239,3 +240,22 @@ def test_a_move_at_any_moment_changes_no_result(at, workers, burst):
     assert job.result == sum(range(1, 101 + burst))
     assert job.counts["numbers"].yielded == 100 + burst
     assert ours() == []
+
+
+def test_plain_handlers_beside_coroutines_keep_their_threads_while_nothing_is_known():
+    gate = threading.Barrier(3, timeout=PATIENCE)
+    flow = Flow("beside", execution_mode="auto", max_workers=3)
+
+    @routine
+    async def look_up(x):
+        return x
+
+    def late(x):
+        if x < 40:
+            time.sleep(0.01)
+        else:
+            gate.wait()  # all three have to be there
+        return x
+
+    flow.chain(flow.add_routine(numbers, "numbers"), look_up, flow.add_routine(late, "late"))
+    assert flow.execute("numbers", {"n": 43}).raise_for_status().counts["late"].completed == 43

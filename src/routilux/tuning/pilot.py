@@ -40,6 +40,9 @@ WINDOW = 0.25
 LONGEST_WINDOW = 2.0
 """The longest that one need be; that of processes always is, because it takes a part of it to start them."""
 
+LONG_ONES = 4
+"""So many times as long as an activation is a window, however long they are."""
+
 PER_WORKER = 20
 """Activations that each further worker should have ended in a window."""
 
@@ -115,15 +118,15 @@ class Pilot:
         self._pause_in_sequence(PROCESSES)
         return decision
 
-    def suffices(self, activations: int, seconds: float) -> bool:
+    def suffices(self, activations: float, seconds: float) -> bool:
         """Whether so much is worth a measurement: a rate of few activations is chance."""
         if seconds < (self.rest if self.stage is Stage.REST else WINDOW):
             return False
-        if self.kind is PROCESSES:
-            return seconds >= LONGEST_WINDOW
-        return activations >= PER_WORKER * (self.workers - 1) or seconds >= LONGEST_WINDOW
+        longest = max(LONGEST_WINDOW, LONG_ONES * self.load.service)
+        enough = activations >= PER_WORKER * (self.workers - 1) and self.kind is THREADS
+        return enough or seconds >= longest
 
-    def measure(self, activations: int, seconds: float, epoch_ns: int) -> Decision | None:
+    def measure(self, activations: float, seconds: float, epoch_ns: int) -> Decision | None:
         """So many activations ended in these seconds on all the workers; gives what follows, if anything does."""
         if not self.suffices(activations, seconds):
             return None
@@ -208,10 +211,10 @@ class Pilot:
 
     def _look_again(self, rate: float, epoch_ns: int) -> Decision | None:
         """Rests on, longer each time, while nothing changes; else trials may be made anew."""
-        if self.kind is PROCESSES and rate < self._alone * PROVEN:
-            one = Forecast(1, self._alone, Term.WORKERS, PROCESSES)
-            decision = self._decided(epoch_ns, one, "other processes give no more than one thread any more")
-            self._pause_in_sequence(PROCESSES)
+        if self.workers > 1 and rate < self._alone:
+            tried, one = self.kind, Forecast(1, self._alone, Term.WORKERS, self.kind)
+            decision = self._decided(epoch_ns, one, f"{_NAMES[tried]} give less than one thread by now")
+            self._pause_in_sequence(tried)
             return decision
         changed = abs(rate - self._rate) > CHANGED * self._rate
         self._rate = rate

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from time import perf_counter, time_ns
+from types import MappingProxyType
 
 from routilux.execution_mode import ExecutionMode
 from routilux.tuning.decision import Decision
@@ -14,6 +15,9 @@ from routilux.tuning.load import Load
 from routilux.tuning.pilot import Pilot, Stage
 from routilux.tuning.port import MOST_THREADS, Tuning
 from routilux.tuning.sending import Sending
+from routilux.tuning.yardstick import Runs, Yardstick
+
+NONE: Mapping[str, Runs] = MappingProxyType({})
 
 KEPT = 100
 """So many decisions are kept, the last ones."""
@@ -32,8 +36,9 @@ class PilotedTuning(Tuning):
         """Held by whoever has an engine change its number of threads."""
         self._piloting = threading.Lock()
         """Held by whoever watches a job on threads, one at a time."""
-        self._activations, self._seconds = 0, 0.0
-        """What was measured on threads since the last decision, or since nothing came of it."""
+        self._yardstick = Yardstick()
+        self._activations, self._seconds = 0.0, 0.0
+        """What was measured on workers since the last decision, or since nothing came of it."""
         self._looked_at = 0.0
         self._frozen = False
 
@@ -88,10 +93,11 @@ class PilotedTuning(Tuning):
             return False
         return self._pilot.stage is Stage.SOLO or perf_counter() - self._looked_at >= self._pilot.rest
 
-    def learn(self, load: Load) -> int:
-        """Activations ran one after another; gives on how many threads the others are to run."""
+    def learn(self, load: Load, runs: Mapping[str, Runs] = NONE) -> int:
+        """Activations ran one after another, by routine these; gives on how many workers the others are to run."""
         with self._lock:
             if not self._frozen and self._pilot.workers == 1:
+                self._yardstick.learn(runs, load.wall)
                 self._keep(self._pilot.learn(load, time_ns()))
             return self._pilot.workers
 
@@ -104,16 +110,20 @@ class PilotedTuning(Tuning):
                     self._keep(self._pilot.learn(Load(), time_ns()))
             return self._pilot.workers
 
-    def measure(self, activations: int, seconds: float) -> None:
-        """So many activations ended in these seconds on threads, of one job or of several short ones."""
+    def measure(self, runs: Mapping[str, Runs], seconds: float) -> None:
+        """By routine, what ended in these seconds on workers, of one job or of several short ones.
+
+        As many activations are counted as would be that much work if they were like those that ran alone.
+        """
         with self._lock:
-            if self._frozen or self._pilot.workers == 1:
+            alone = self._pilot.load.service
+            if self._frozen or self._pilot.workers == 1 or not alone:
                 return
-            self._activations += activations
+            self._activations += self._yardstick.work(runs, self._pilot.workers) / alone
             self._seconds += seconds
             if self._pilot.suffices(self._activations, self._seconds):
                 self._keep(self._pilot.measure(self._activations, self._seconds, time_ns()))
-                self._activations, self._seconds = 0, 0.0
+                self._activations, self._seconds = 0.0, 0.0
 
     @contextmanager
     def piloted(self) -> Iterator[bool]:
@@ -129,7 +139,7 @@ class PilotedTuning(Tuning):
         if decision is None:
             return
         self._looked_at = perf_counter()
-        self._activations, self._seconds = 0, 0.0
+        self._activations, self._seconds = 0.0, 0.0
         last = self._decisions[-1] if self._decisions else None
         if last is not None and (last.epoch_ns, last.after) == (decision.epoch_ns, decision.after):
             self._decisions[-1] = decision
