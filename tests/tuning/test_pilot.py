@@ -5,7 +5,8 @@ import pytest
 from routilux.insight.term import Term
 from routilux.tuning.decision import Fate
 from routilux.tuning.load import Load, best, forecast
-from routilux.tuning.pilot import MOST_TRIALS, Pilot, Stage
+from routilux.tuning.pilot import MOST_TRIALS, PROCESSES, Pilot, Stage
+from routilux.tuning.sending import Sending
 
 OPEN = float("inf")
 
@@ -149,3 +150,104 @@ def test_of_one_thread_is_foretold_what_was_measured() -> None:
 def test_loads_add_up() -> None:
     both = solo(0.01, 0.0, share=0.5, others=2).plus(solo(0.03, 0.02, share=None, others=4))
     assert (both.service, both.cpu_each, both.breadth, both.gil_share) == pytest.approx((0.02, 0.01, 4.0, 0.5))
+
+
+# --- processes
+
+
+def away(pilot: Pilot, load: Load) -> int:
+    """Learns of a load, is told that it can be sent, and gives how many workers there are then."""
+    pilot.learn(load, 0)
+    assert pilot.needs_proof
+    pilot.prove(Sending(), 0)
+    pilot.learn(Load(), 0)
+    return pilot.workers
+
+
+def test_python_that_computes_goes_to_processes_where_that_is_allowed_and_proven() -> None:
+    pilot = Pilot(4, 64, 4)
+    decision = pilot.learn(solo(0.005, 0.005), 0)
+    assert decision is not None
+    assert (decision.after, pilot.needs_proof) == (1, True)
+    assert pilot.prove(Sending(None, 1e-6), 0) is None
+    jump = pilot.learn(Load(), 0)
+    assert jump is not None
+    assert (jump.after, jump.mode, jump.fate) == (4, PROCESSES, Fate.OPEN)
+    assert jump.predicted == pytest.approx(800, rel=0.05)
+
+
+def test_what_cannot_be_sent_stays_and_is_not_asked_about_again() -> None:
+    pilot = Pilot(4, 64, 4)
+    pilot.learn(solo(0.005, 0.005), 0)
+    told = pilot.prove(Sending("'step' cannot be sent: it has a lock"), 0)
+    assert told is not None
+    assert (told.after, told.reason) == (1, "'step' cannot be sent: it has a lock")
+    for _ in range(3):
+        pilot.learn(solo(0.005, 0.005), 0)
+        assert (pilot.workers, pilot.needs_proof) == (1, False)
+
+
+def test_what_can_wait_side_by_side_goes_to_threads_though_processes_are_allowed() -> None:
+    pilot = Pilot(4, 64, 4)
+    jumped(pilot, solo(0.010, 0.0001))
+    assert pilot.kind is not PROCESSES
+
+
+@pytest.mark.parametrize(
+    ("load", "sending"),
+    [
+        (solo(60e-6, 60e-6, count=2000), Sending()),
+        (solo(0.005, 0.005), Sending(None, 0.020)),
+        (solo(0.005, 0.005, others=0.0), Sending()),
+    ],
+    ids=["too short", "too much to send", "a chain"],
+)
+def test_what_would_not_pay_stays(load: Load, sending: Sending) -> None:
+    pilot = Pilot(4, 64, 4)
+    pilot.learn(load, 0)
+    pilot.prove(sending, 0)
+    pilot.learn(Load(), 0)
+    assert pilot.workers == 1
+
+
+def test_processes_are_measured_for_long_and_undone_if_they_give_nothing() -> None:
+    pilot = Pilot(4, 64, 4)
+    assert away(pilot, solo(0.005, 0.005)) == 4
+    assert pilot.measure(300, 1.0, 0) is None
+    undone = pilot.measure(402, 2.0, 0)
+    assert undone is not None
+    assert (undone.fate, undone.mode, pilot.workers, pilot.stage) == (Fate.UNDONE, PROCESSES, 1, Stage.REST)
+    again = pilot.learn(solo(0.005, 0.005), 0)
+    assert again is not None
+    assert (again.after, again.reason) == (1, "processes did not help before")
+
+
+def test_processes_that_help_are_kept_until_they_do_no_more() -> None:
+    pilot = Pilot(4, 64, 4)
+    away(pilot, solo(0.005, 0.005))
+    kept = pilot.measure(1500, 2.0, 0)
+    assert kept is not None
+    assert (kept.fate, pilot.workers) == (Fate.KEPT, 4)
+    while pilot.stage is not Stage.REST:
+        pilot.measure(1500, 2.0, 0)
+    left = pilot.measure(100, 2.0, 0)
+    assert left is not None
+    assert (left.after, pilot.workers, left.mode) == (1, 1, PROCESSES)
+
+
+def test_what_turns_out_to_be_unsendable_ends_what_was_in_processes() -> None:
+    pilot = Pilot(4, 64, 4)
+    away(pilot, solo(0.005, 0.005))
+    told = pilot.prove(Sending("'step' emits a lock"), 0)
+    assert told is not None
+    assert (told.before, told.after, pilot.workers) == (4, 1, 1)
+
+
+def test_threads_that_have_come_to_give_less_than_one_are_left() -> None:
+    pilot = Pilot(2)
+    jumped(pilot, solo(0.010, 0.003))
+    while pilot.stage is not Stage.REST:
+        pilot.measure(3000, 10.0, 0)
+    left = pilot.measure(90 * 10, 10.0, 0)
+    assert left is not None
+    assert (left.after, pilot.workers) == (1, 1)
