@@ -14,13 +14,13 @@ from routilux.drivers.invoke import Invoker
 from routilux.drivers.sequential import SequentialDriver
 from routilux.execution_mode import ExecutionMode
 from routilux.gauge import Gauge
-from routilux.insight.trace import ThreadState
 from routilux.loading import loaded
 from routilux.machine.machine import Machine
 from routilux.machine.plan import Plan
 from routilux.ports import Clock
 from routilux.quarters import Quarters
-from routilux.tuning.load import ENOUGH_LOOKS, Load
+from routilux.senses import Senses
+from routilux.tuning.load import Load
 from routilux.tuning.tuning import PilotedTuning
 
 LOOK_NS = 5_000_000
@@ -28,10 +28,6 @@ LOOK_NS = 5_000_000
 
 MOST_TURNS = 64
 """After so many turns it looks, however short they were: they may become longer."""
-
-HERTZ = 200.0
-
-SELF = "job"
 
 
 class Scout(SequentialDriver):
@@ -47,11 +43,9 @@ class Scout(SequentialDriver):
         """By what the job can go on in processes, once that is proven."""
         self._turns, self._until_look = 1, 1
         self._learns = False
-        self._queue: Any = None
-        self._probe: Any = None
+        self._senses = Senses()
+        course.when_finished.append(lambda _: self._senses.close())
         self._proof: Any = None
-        self._found = 0.0, 0.0
-        """What the probe had seen when it was last asked."""
         self._gauge: Gauge | None = None
         self._wall = self._cpu = 0
         self._fired = 0
@@ -74,20 +68,19 @@ class Scout(SequentialDriver):
         """Measures from here on, if it is time to."""
         self._learns = self._tuning.learns
         if self._learns:
-            self._queue = self._queue or loaded("routilux.signals.probe", "CoreQueue")()
+            self._senses.open()
             self._gauge = self._gauge or Gauge(self._course)
             self.burst, self._turns = min(self.burst, 8), 1
+            self._gauge.reads = True
             self._mark()
         else:
             self.burst, self._turns = BATCH, MOST_TURNS
-        if self._gauge is not None:
-            self._gauge.reads = self._learns
         self._until_look = self._turns
 
     def _mark(self) -> None:
         if self._gauge is not None:
             self._gauge.take()
-        self._wall, self._cpu = time.perf_counter_ns(), self._computed()
+        self._wall, self._cpu = time.perf_counter_ns(), self._senses.computed()
         self._fired, self._looks, self._others = settled_in(self._machine), 0, 0.0
 
     def _look(self) -> None:
@@ -146,47 +139,32 @@ class Scout(SequentialDriver):
 
     def _tell(self) -> None:
         """Has the tuning learn what was measured since the last time."""
-        wall, cpu = time.perf_counter_ns() - self._wall, self._computed() - self._cpu
+        wall, cpu = time.perf_counter_ns() - self._wall, self._senses.computed() - self._cpu
         count = settled_in(self._machine) - self._fired
-        load = Load(count, wall / 1e9, cpu / 1e9, self._looks, self._others, *self._probed())
+        load = Load(count, wall / 1e9, cpu / 1e9, self._looks, self._others, *self._senses.probed())
         runs = {} if self._gauge is None else self._gauge.take()
         self._mark()
         self.leaves = self._tuning.learn(load, runs) > 1
         self._learns = self._tuning.learns
-        if self._gauge is not None:
-            self._gauge.reads = self._learns
-        if self._tuning.needs_gil_share and self._probe is None:
-            self._probe = loaded("routilux.signals.probe", "Probe")(HERTZ)
-            self._probe.start()
-            self._probe.watch().enter(SELF)
-
-    def _computed(self) -> int:
-        """Nanoseconds that this thread has computed, or would have if others had not had the cores: no wait for I/O."""
-        return time.thread_time_ns() + (0 if self._queue is None else int(self._queue.waited()))
-
-    def _probed(self) -> tuple[float, float]:
-        """How often the probe, if there is one, found Python running since the last time, and native code."""
-        if self._probe is None:
-            return 0.0, 0.0
-        if not self._probe.sees:
-            return float(ENOUGH_LOOKS), 0.0
-        states = self._probe.states.get(SELF, {})
-        found = states.get(ThreadState.PYTHON, 0.0), states.get(ThreadState.NATIVE, 0.0)
-        before, self._found = self._found, found
-        return found[0] - before[0], found[1] - before[1]
+        if not self._learns:
+            self._rest()
+        elif self._tuning.needs_gil_share:
+            self._senses.look()
 
     def _end(self) -> None:
-        if self._proof is not None:
+        """Others have the thread: whoever reads a stream, for a while, or for good."""
+        if self._proof is not None and self._machine.done:
             self._tuning.prove(self._proof.sending)
-            self._proof = None
         elif self._learns and not self.leaves and settled_in(self._machine) > self._fired:
             self._tell()
-        if self._queue is not None:
-            self._queue.close()
-            self._queue = None
-        if self._probe is not None:
-            self._probe.stop()
-            self._probe, self._found = None, (0.0, 0.0)
+        if self.leaves or self._machine.done:
+            self._rest()
+        else:
+            self._senses.pause()
+
+    def _rest(self) -> None:
+        """Nothing is measured any more, for a while or for good, and so nothing is to be paid for it."""
+        self._senses.close()
         if self._gauge is not None:
             self._gauge.reads = False
 

@@ -95,7 +95,7 @@ def test_nobody_who_did_not_allow_it_gets_processes():
 
 def test_one_job_may_be_allowed_what_its_flow_is_not():
     flow = computing(where, allow_processes=False)
-    found = flow.execute("source", {"n": 100}, allow_processes=True).results["where"]
+    found = flow.execute("source", {"n": 300}, allow_processes=True).results["where"]
     assert len({pid for _, pid in found}) > 1
     here = flow.execute("source", {"n": 10}).results["where"]
     assert {pid for _, pid in here} == {os.getpid()}
