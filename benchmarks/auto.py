@@ -22,6 +22,8 @@ FIXED: dict[str, dict[str, Any]] = {
     "sequential": {"execution_mode": "sequential"},
     **{f"{n} threads": {"execution_mode": "concurrent", "max_workers": n} for n in (2, 4, 8, 16, 32, 64)},
 }
+PROCESSES: dict[str, dict[str, Any]] = {"processes": {"execution_mode": "multiprocessing"}}
+"""What is compared with as well, where auto mode may use them."""
 
 SETTLING = 3.0
 """Seconds in which a flow in auto mode has to settle."""
@@ -34,13 +36,15 @@ class Row:
     flow: str
     times: dict[str, float]
     workers: int
-    """On how many threads auto mode ran it."""
+    """On how many workers auto mode ran it."""
+    mode: str
+    """What those were."""
     foreign_load: float
 
     @property
     def best(self) -> str:
         """The fixed setting that was fastest."""
-        return min(FIXED, key=lambda name: self.times[name])
+        return min((name for name in self.times if name != AUTO), key=lambda name: self.times[name])
 
     def against(self, setting: str) -> float:
         """By how much of the time of a fixed setting auto mode took longer."""
@@ -49,27 +53,28 @@ class Row:
     def __str__(self) -> str:
         counted = "" if self.foreign_load <= TOO_MUCH else "  not counted"
         return (
-            f"{self.flow:12} auto {self.times[AUTO] * 1e3:8.1f} ms on {self.workers:2}  "
+            f"{self.flow:12} auto {self.times[AUTO] * 1e3:8.1f} ms on {self.workers:2} ({self.mode:15}) "
             f"best {self.times[self.best] * 1e3:8.1f} ms ({self.best:10})  {self.against(self.best):+7.1%}  "
             f"against sequential {self.against('sequential'):+7.1%}  foreign load {self.foreign_load:.2f}{counted}"
         )
 
 
-def compared(chosen: list[str] | None, repeats: int) -> Iterator[Row]:
-    """The rows, as they come."""
+def compared(chosen: list[str] | None, repeats: int, *, processes: bool = False) -> Iterator[Row]:
+    """The rows, as they come; `processes`: whether auto mode may use them."""
     with server() as answers:
         work = Work()
         for name, subject in {**subjects(work, answers.ask), **_without_gain(work)}.items():
             if not chosen or name in chosen:
-                yield _row(name, subject, repeats)
+                yield _row(name, subject, repeats, processes=processes)
 
 
-def _row(name: str, subject: Subject, repeats: int) -> Row:
+def _row(name: str, subject: Subject, repeats: int, *, processes: bool) -> Row:
     load = ForeignLoad()
     with ExitStack() as stack:
-        settings: dict[str, dict[str, Any]] = {AUTO: {"execution_mode": AUTO}, **FIXED}
+        settings: dict[str, dict[str, Any]] = {AUTO: {"execution_mode": AUTO, "allow_processes": processes}, **FIXED}
+        settings |= PROCESSES if processes else {}
         flows = {one: stack.enter_context(subject.flow(name, **given)) for one, given in settings.items()}
-        until = time.perf_counter() + SETTLING
+        until = time.perf_counter() + (3 * SETTLING if processes else SETTLING)
         while time.perf_counter() < until:
             _run(flows[AUTO], subject)
         best = dict.fromkeys(flows, float("inf"))
@@ -78,7 +83,7 @@ def _row(name: str, subject: Subject, repeats: int) -> Row:
                 took = _run(flow, subject)
                 if repeat:  # the first is for the workers to start
                     best[one] = min(best[one], took)
-        return Row(name, best, flows[AUTO].tuning.workers, load.cores() or 0.0)
+        return Row(name, best, flows[AUTO].tuning.workers, flows[AUTO].tuning.mode.value, load.cores() or 0.0)
 
 
 def _run(flow: Flow, subject: Subject) -> float:
@@ -105,14 +110,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.auto", description=__doc__)
     parser.add_argument("--only", action="append", help="only this flow; may be repeated")
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--processes", action="store_true", help="auto mode may use other processes")
     chosen = parser.parse_args()
-    report(chosen.only, chosen.repeats)
+    report(chosen.only, chosen.repeats, processes=chosen.processes)
 
 
-def report(only: list[str] | None, repeats: int) -> None:
+def report(only: list[str] | None, repeats: int, *, processes: bool = False) -> None:
     """Prints the rows, and how many are within what is asked for."""
     rows = []
-    for row in compared(only, repeats):
+    for row in compared(only, repeats, processes=processes):
         rows.append(row)
         print(row, flush=True)
     clean = [row for row in rows if row.foreign_load <= TOO_MUCH]
