@@ -113,13 +113,18 @@ class PilotedTuning(Tuning):
     def measure(self, runs: Mapping[str, Runs], seconds: float) -> None:
         """By routine, what ended in these seconds on workers, of one job or of several short ones.
 
-        As many activations are counted as would be that much work if they were like those that ran alone.
+        As many activations are counted as would be that much work if they were like those that ran alone. A process
+        has an interpreter of its own, so what something took there is what it is worth.
         """
         with self._lock:
-            alone = self._pilot.load.service
-            if self._frozen or self._pilot.workers == 1 or not alone:
+            pilot = self._pilot
+            if self._frozen or pilot.workers == 1 or not pilot.load.service:
                 return
-            self._activations += self._yardstick.work(runs, self._pilot.workers) / alone
+            if pilot.kind is ExecutionMode.MULTIPROCESSING:
+                work = sum(one.seconds for one in runs.values())
+            else:
+                work = self._yardstick.work(runs, pilot.workers)
+            self._activations += work / pilot.load.service
             self._seconds += seconds
             if self._pilot.suffices(self._activations, self._seconds):
                 self._keep(self._pilot.measure(self._activations, self._seconds, time_ns()))
