@@ -26,6 +26,7 @@ from routilux.ports import Clock
 from routilux.quarters import Quarters
 from routilux.scout import Scout
 from routilux.tuning.tuning import PilotedTuning
+from routilux.undisturbed import undisturbed
 
 
 class AutoMode(SequentialMode):
@@ -115,7 +116,7 @@ class AutoMode(SequentialMode):
         machine = self.course.machine
         plan = self._scout.plan_elsewhere if self._tuning.mode is ExecutionMode.MULTIPROCESSING else None
         if plan is not None:
-            rehome(machine, plan)
+            undisturbed(rehome, machine, plan)
         engine, own = self._quarters.engine_for(machine.plan)
         moved = PilotedMode(self.course, self._invoker, self._clock, engine, self._tuning, own_engine=own)
         with self._moving:

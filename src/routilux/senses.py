@@ -50,11 +50,12 @@ class Senses:
 
     def close(self) -> None:
         """Nothing more is to be told; they can be opened again."""
-        if self._queue is not None:
-            self._queue.close()
-        if self._probe is not None:
-            self._probe.stop()
+        queue, probe = self._queue, self._probe
         self._ident = self._queue = self._probe = self._watched = None
+        if probe is not None:
+            probe.stop()
+        if queue is not None:
+            queue.close()
         self._found = 0.0, 0.0
 
     def computed(self) -> int:
