@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.synthetic import Subject, Work, count, numbers, server, subjects
 from routilux import Flow
+from routilux.errors import UnsendableError
 from routilux.signals.foreign_load import TOO_MUCH, ForeignLoad
 
 AUTO = "auto"
@@ -74,6 +75,11 @@ def _row(name: str, subject: Subject, repeats: int, *, processes: bool) -> Row:
         settings: dict[str, dict[str, Any]] = {AUTO: {"execution_mode": AUTO, "allow_processes": processes}, **FIXED}
         settings |= PROCESSES if processes else {}
         flows = {one: stack.enter_context(subject.flow(name, **given)) for one, given in settings.items()}
+        for one in PROCESSES.keys() & flows:
+            try:
+                _run(flows[one], subject)
+            except UnsendableError:
+                del flows[one]
         until = time.perf_counter() + (3 * SETTLING if processes else SETTLING)
         while time.perf_counter() < until:
             _run(flows[AUTO], subject)
