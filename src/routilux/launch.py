@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from routilux.attendant import Attendant
+from routilux.auto.quarters import Quarters, elsewhere, most_threads, processes, sized
 from routilux.block import Block
 from routilux.checks import Receiver, entry_receiver
 from routilux.course import Course, Reader
@@ -28,7 +29,6 @@ from routilux.machine.plan import Plan
 from routilux.modes import EngineMode, Mode, SequentialMode
 from routilux.open_stores import OpenStores
 from routilux.ports import Clock, Steering
-from routilux.quarters import Quarters, elsewhere, most_threads, processes, sized
 from routilux.recording import Recording
 from routilux.settings import SettingArguments, Settings
 from routilux.signals.cores import usable_cores
@@ -248,7 +248,7 @@ class Launch:
         invoker = self.new_invoker(course, recorder)
         if planned.settings.is_auto and ExecutionMode.CONCURRENT in modes:
             crew[ExecutionMode.CONCURRENT].elastic = True
-            piloted = loaded("routilux.piloted", "PilotedMode")
+            piloted = loaded("routilux.auto.piloted", "PilotedMode")
             mode: EngineMode = piloted(course, invoker, self._clock, engine, self.tuning, own_engine=own)
         else:
             mode = EngineMode(course, invoker, self._clock, engine, own_engine=own)
@@ -271,7 +271,7 @@ class Launch:
         recorder = new_recorder(planned, self._flow.limits)
         course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
         invoker = self.new_invoker(course, recorder)
-        mode: Mode = loaded("routilux.auto", "AutoMode")(course, invoker, self._clock, tuning, quarters)
+        mode: Mode = loaded("routilux.auto.mode", "AutoMode")(course, invoker, self._clock, tuning, quarters)
         return Prepared(self.new_job(course, mode, history, recorder), mode, first)
 
     def elsewhere(self, planned: Planned) -> Planned:
@@ -286,7 +286,7 @@ class Launch:
             return planned
         if tuning.mode is ExecutionMode.MULTIPROCESSING:
             found = self.elsewhere(planned)
-            sending = loaded("routilux.proof", "first_messages")(found.plan, found.messages)
+            sending = loaded("routilux.auto.proof", "first_messages")(found.plan, found.messages)
             if sending.refusal is None:
                 return found
             tuning.prove(sending)

@@ -11,6 +11,7 @@ from routilux.advice.foresight import foresee_flow, record_well
 from routilux.advice.placing import settings_of
 from routilux.advice.prospects import Prospects
 from routilux.advice.tuning import Recommendation, tune
+from routilux.auto.quarters import elsewhere, sized
 from routilux.engine import Engine
 from routilux.errors import TrialError
 from routilux.execution_mode import ExecutionMode
@@ -18,7 +19,6 @@ from routilux.facts import JobStatus
 from routilux.insight.configuration import Configuration
 from routilux.job import Job
 from routilux.launch import Launch
-from routilux.quarters import elsewhere, sized
 from routilux.settings import SettingArguments
 from routilux.signals.calibration import NewFlow, cached_costs
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+from routilux.auto.gauge import Gauge
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
 from routilux.drivers.port import LocalDriver
 from routilux.engine import Engine
 from routilux.errors import UnsendableError
 from routilux.execution_mode import ExecutionMode
-from routilux.gauge import Gauge
 from routilux.modes import EngineMode
 from routilux.ports import Clock
 from routilux.tuning.sending import Sending

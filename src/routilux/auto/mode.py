@@ -14,6 +14,9 @@ from __future__ import annotations
 import threading
 from contextvars import copy_context
 
+from routilux.auto.piloted import PilotedMode
+from routilux.auto.quarters import Quarters
+from routilux.auto.scout import Scout
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
 from routilux.execution_mode import ExecutionMode
@@ -21,10 +24,7 @@ from routilux.facts import Fact, Started
 from routilux.machine.rehoming import rehome
 from routilux.machine.step import apply
 from routilux.modes import SequentialMode
-from routilux.piloted import PilotedMode
 from routilux.ports import Clock
-from routilux.quarters import Quarters
-from routilux.scout import Scout
 from routilux.tuning.tuning import PilotedTuning
 from routilux.undisturbed import undisturbed
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from routilux.auto.gauge import Gauge
+from routilux.auto.quarters import Quarters
+from routilux.auto.senses import Senses
 from routilux.course import BATCH, Course
 from routilux.drivers.invoke import Invoker
 from routilux.drivers.sequential import SequentialDriver
 from routilux.execution_mode import ExecutionMode
-from routilux.gauge import Gauge
 from routilux.loading import loaded
 from routilux.machine.machine import Machine
 from routilux.machine.plan import Plan
 from routilux.ports import Clock
-from routilux.quarters import Quarters
-from routilux.senses import Senses
 from routilux.tuning.load import Load
 from routilux.tuning.tuning import PilotedTuning
 
@@ -112,7 +112,7 @@ class Scout(SequentialDriver):
             plan = self._quarters.plan_elsewhere()
             if plan is None:
                 return
-            self._proof = loaded("routilux.proof", "Proof")(self._machine, plan, self._course.states)
+            self._proof = loaded("routilux.auto.proof", "Proof")(self._machine, plan, self._course.states)
             self.plan_elsewhere = plan
             self.burst = self._turns = self._until_look = 1
         self._proof.look()
