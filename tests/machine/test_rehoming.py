@@ -87,3 +87,32 @@ def test_what_stays_and_what_goes_is_taken_each_in_its_mode(flow, play):
     assert job.running == ["source"]
     job.gives("source")
     assert job.take() == ("everything", [1])
+
+
+@routine(events=["kept", "taken"])
+def split():
+    return None
+
+
+@routine(hold=["scale"])
+def scaled(x, scale):
+    return None
+
+
+@routine(fires=collect(), hold=["scale"])
+def all_scaled(xs, scale):
+    return None
+
+
+@pytest.mark.parametrize(("target", "slot"), [(scaled, "x"), (all_scaled, "xs")])
+def test_what_waits_can_be_looked_at_before_it_is_sent_elsewhere(flow, play, target, slot):
+    flow.connect(split, "taken", target, slot)
+    flow.connect(split, "kept", target, "scale")
+    job = play(flow, "split")
+    gate = job.machine.delivery.gate_of(job.machine.plan.stations[1])
+    job.take()
+    job.settle("split", ("taken", 1), more=True)
+    assert list(gate.values()) == [1]
+    job.take()
+    job.settle("split", ("kept", 2), more=True)
+    assert 2 in list(gate.values())
