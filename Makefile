@@ -1,4 +1,4 @@
-# Needs Python >= 3.11 and make. Everything else is installed into $(VENV) and $(WHEEL_VENV).
+# Needs Python >= 3.11 and make. Everything else is installed into $(VENV); $(WHEEL_VENV) has the wheel in its place.
 PYTHON ?= python3
 VENV := .venv
 WHEEL_VENV := .venv-wheel
@@ -13,13 +13,13 @@ WHEEL_RUN := build/wheel-run
 BESIDE_THE_TESTS := tests conftest.py pyproject.toml $(wildcard README.md CHANGELOG.md docs examples benchmarks)
 
 # What takes minutes and is about how the engine behaves, not about what was packed: once, from the source.
-ONCE := $(addprefix tests/,benchmarks drivers durable faults loadtest properties signals stores stress)
+ONCE := $(addprefix tests/,benchmarks drivers durable faults loadtest modes properties signals stores stress)
 
 # What does to real processes and files what happens to them.
 FAULTS := tests/faults $(addprefix tests/stores/test_,damage.py faults.py postgres_faults.py)
 
-# Many tests wait for processes to start, so two cores are busy with three at a time. A file stays in one process.
-SIDE_BY_SIDE := -n 3 --dist loadfile
+# Many tests wait for processes to start, so two cores are busy with four at a time. A file stays in one process.
+SIDE_BY_SIDE := -n 4 --dist loadfile
 
 # The machine and the definition language: what decides, and what users write against; and the tests that are about them,
 # which leave no branch of theirs out. To watch branches doubles the time that tests take, so nobody watches the others.
@@ -70,7 +70,7 @@ test-wheel: $(WHEEL_VENV)/.wheel
 	rm -rf $(WHEEL_RUN)
 	mkdir -p $(WHEEL_RUN)
 	cp -R $(BESIDE_THE_TESTS) $(WHEEL_RUN)
-	cd $(WHEEL_RUN) && HYPOTHESIS_PROFILE=quick $(CURDIR)/$(WHEEL_VENV)/bin/pytest $(SIDE_BY_SIDE) \
+	cd $(WHEEL_RUN) && HYPOTHESIS_PROFILE=quick $(CURDIR)/$(WHEEL_VENV)/bin/python -m pytest $(SIDE_BY_SIDE) \
 	    $(ONCE:%=--ignore=%) --doctest-modules --pyargs tests $(DOCS) routilux
 
 wheel: build/.wheel
@@ -119,8 +119,10 @@ $(WHEEL_VENV)/.python-$(VERSION):
 	$(PYTHON) -m venv --clear $(WHEEL_VENV)
 	touch $@
 
+# What the wheel needs is that of $(VENV), whose link to the source is not followed from here.
 $(WHEEL_VENV)/.wheel: $(WHEEL_VENV)/.python-$(VERSION) build/.wheel
 	$(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps build/wheel/*.whl
-	wheel=$$(echo build/wheel/*.whl) && \
-	    $(WHEEL_VENV)/bin/python -m pip install --quiet --disable-pip-version-check "$$wheel[test]"
+	there=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	    here=$$($(WHEEL_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	    echo "$$there" > "$$here/needs.pth"
 	touch $@
