@@ -13,13 +13,15 @@ WHEEL_RUN := build/wheel-run
 BESIDE_THE_TESTS := tests conftest.py pyproject.toml $(wildcard README.md CHANGELOG.md docs examples benchmarks)
 
 # What takes minutes and is about how the engine behaves, not about what was packed: once, from the source.
-ONCE := $(addprefix tests/,benchmarks drivers durable faults loadtest modes properties signals stores stress)
+ONCE := $(addprefix tests/,advice benchmarks drivers durable faults insight limits loadtest modes payloads properties \
+    recording signals stores stress tuning)
 
 # What does to real processes and files what happens to them.
 FAULTS := tests/faults $(addprefix tests/stores/test_,damage.py faults.py postgres_faults.py)
 
-# Many tests wait for processes to start, so two cores are busy with four at a time. A file stays in one process.
-SIDE_BY_SIDE := -n 4 --dist loadfile
+# Many tests wait for processes to start, so two cores are busy with four at a time. Those of a file mostly stay in one
+# process, and share what it sets up; who has nothing left takes some from others.
+SIDE_BY_SIDE := -n 4 --dist worksteal
 
 # The machine and the definition language: what decides, and what users write against; and the tests that are about them,
 # which leave no branch of theirs out. To watch branches doubles the time that tests take, so nobody watches the others.
