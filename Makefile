@@ -33,6 +33,9 @@ comma := ,
 empty :=
 listed = $(subst $(empty) $(empty),$(comma),$(strip $(1)))
 
+# The tests start thousands of processes: each would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo demo-crash test check test-faults test-faults-nightly test-source test-wheel wheel format bench bench-insight clean

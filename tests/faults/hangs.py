@@ -7,7 +7,7 @@ import time
 
 from routilux import routine
 
-LONG = 0.6
+LONG = 1.0
 """Seconds for which what cannot be stopped hangs: so short that its thread ends before its trial does."""
 
 

@@ -164,7 +164,7 @@ def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Tria
         ways = hangs.HANGS.get(mode, hangs.ANY)
         kind = chance.choice(list(ways))
         # In a process the time counts from when it is told, and the first must load what it runs.
-        timeout = 2 if processes else chance.uniform(0.05, 0.15)
+        timeout = 2 if processes else chance.uniform(0.3, 0.5)
 
         def build() -> Flow:
             settings = {"durability": "process", "execution_mode": mode, "max_workers": 2 if processes else 4}
