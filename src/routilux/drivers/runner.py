@@ -12,6 +12,7 @@ import asyncio
 import logging
 from abc import abstractmethod
 from collections.abc import Callable, Coroutine, Generator
+from types import CoroutineType, GeneratorType
 from typing import Any
 
 from routilux.course import BATCH
@@ -19,6 +20,7 @@ from routilux.drivers.port import Following, LocalDriver, LocalHost, Seat
 from routilux.errors import HandlerCancelledError
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
+from routilux.machine.machine import PLAINLY
 
 logger = logging.getLogger("routilux")
 
@@ -116,13 +118,15 @@ class Runner(Coroutine[Any, Any, None]):
         """Awaits handlers, one after another, for as long as one follows directly on the other.
 
         The hot path is that of plain handlers while the loop keeps the turn: what it does for one activation is all
-        that stands between two.
+        that stands between two. So it has `Machine.settled` written out for the value that is handed to one successor.
         """
         seat, driver, now, self.begun = self._seat, self._driver, self._now, True
         host = driver.host
         machine, inbox, workers = seat.course.machine, host.inbox, driver.workers
         running, ready = machine.running, machine.ready
         timers, suspended, records = machine.timers.heap, machine.suspended, machine.ledger.records
+        delivery, make_ready, record = machine.delivery, ready.append, records.append
+        job_id, limit, popleft = seat.course.origin.job_id, delivery.max_activations, ready.popleft
         following: Following = None
         while True:
             activation = self.activation
@@ -147,8 +151,15 @@ class Runner(Coroutine[Any, Any, None]):
                 if not host.kept or machine.end is not None:
                     following = host.returned(driver, seat, activation, value, began, ended, 0)
                     break
-                del running[activation[0]]
-                machine.settled(activation, value, began, ended)
+                number, _, _, cause, fired, attempt, _ = activation
+                del running[number]
+                kind, successor = type(value), station.successor if value is not None else None
+                if successor is None or kind is GeneratorType or kind is CoroutineType or delivery.fired >= limit:
+                    machine.settled(activation, value, began, ended)
+                else:
+                    delivery.fired = follower = delivery.fired + 1
+                    make_ready((follower, successor, (value,), number, ended, 1, None))
+                    record((job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, 0, None))
                 unusual = inbox or timers or suspended or machine.paused or driver.busy >= workers
                 if ended - self._stepped > SLICE_NS or (unusual and host.wants_attention(driver, seat)):
                     following = host.let_go(driver, seat)
@@ -166,7 +177,7 @@ class Runner(Coroutine[Any, Any, None]):
                 if not ready[0][1].plain:
                     following = host.let_go(driver, seat)
                     break
-                self.activation = activation = ready.popleft()
+                self.activation = activation = popleft()
                 running[activation[0]] = activation
                 if ready and not driver.relieved:
                     driver.relieve()
