@@ -161,20 +161,15 @@ class Runner(Coroutine[Any, Any, None]):
                     make_ready((follower, successor, (value,), number, ended, 1, None))
                     record((job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, 0, None))
                 unusual = inbox or timers or suspended or machine.paused or driver.busy >= workers
-                if ended - self._stepped > SLICE_NS or (unusual and host.wants_attention(driver, seat)):
-                    following = host.let_go(driver, seat)
-                    break
-                if not ready:
-                    if running and len(records) < BATCH:
-                        if ended - self._since > BLOCKED_NS:
-                            self._report()
-                        driver.busy -= 1
-                        driver.runners.discard(self)
-                        self.task = None
-                        return
-                    following = host.let_go(driver, seat)
-                    break
-                if not ready[0][1].plain:
+                lets_go = ended - self._stepped > SLICE_NS or (unusual and host.wants_attention(driver, seat))
+                if not (ready or lets_go) and running and len(records) < BATCH:
+                    if ended - self._since > BLOCKED_NS:
+                        self._report()
+                    driver.busy -= 1
+                    driver.runners.discard(self)
+                    self.task = None
+                    return
+                if lets_go or not (ready and ready[0][1].plain):
                     following = host.let_go(driver, seat)
                     break
                 self.activation = activation = popleft()
