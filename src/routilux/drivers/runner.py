@@ -117,12 +117,10 @@ class Runner(Coroutine[Any, Any, None]):
     async def _run(self) -> None:
         """Awaits handlers, one after another, for as long as one follows directly on the other.
 
-        The hot path is that of plain handlers while the loop keeps the turn: what it does for one activation is all
-        that stands between two. So it has `Machine.settled` written out for the value that is handed to one successor.
+        The hot path has `Machine.settled` written out for the value that is handed to one successor.
         """
-        seat, driver, now, self.begun = self._seat, self._driver, self._now, True
-        host = driver.host
-        machine, inbox, workers = seat.course.machine, host.inbox, driver.workers
+        seat, driver, host, now = self._seat, self._driver, self._driver.host, self._now
+        machine, inbox, workers, self.begun = seat.course.machine, host.inbox, driver.workers, True
         running, ready = machine.running, machine.ready
         timers, suspended, records = machine.timers.heap, machine.suspended, machine.ledger.records
         delivery, make_ready, record = machine.delivery, ready.append, records.append
@@ -137,8 +135,7 @@ class Runner(Coroutine[Any, Any, None]):
                     continue
                 return
             while True:
-                station = activation[1]
-                began = now()
+                station, began = activation[1], now()
                 try:
                     value = station.call(*activation[2])
                     if station.is_async:
@@ -166,8 +163,7 @@ class Runner(Coroutine[Any, Any, None]):
                     if ended - self._since > BLOCKED_NS:
                         self._report()
                     driver.busy -= 1
-                    driver.runners.discard(self)
-                    self.task = None
+                    self._is_through()
                     return
                 if lets_go or not (ready and ready[0][1].plain):
                     following = host.let_go(driver, seat)
@@ -188,8 +184,7 @@ class Runner(Coroutine[Any, Any, None]):
             self._report()
         self._since = self._now()
         if following is None or following[0] is not self._seat:
-            self._driver.runners.discard(self)
-            self.task = None
+            self._is_through()
             if following is not None:
                 self._driver.spawn(*following)
             return False
@@ -197,6 +192,11 @@ class Runner(Coroutine[Any, Any, None]):
         if self._since - self._stepped > SLICE_NS:
             await self._pause()
         return True
+
+    def _is_through(self) -> None:
+        """It awaits nothing more."""
+        self._driver.runners.discard(self)
+        self.task = None
 
     async def _pause(self) -> None:
         """Lets others have the loop; a cancellation that comes meanwhile is for what follows."""
