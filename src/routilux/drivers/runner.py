@@ -123,8 +123,7 @@ class Runner(Coroutine[Any, Any, None]):
         machine, inbox, workers, self.begun = seat.course.machine, host.inbox, driver.workers, True
         running, ready = machine.running, machine.ready
         timers, suspended, records = machine.timers.heap, machine.suspended, machine.ledger.records
-        delivery, make_ready, record = machine.delivery, ready.append, records.append
-        job_id, limit, popleft = seat.course.origin.job_id, delivery.max_activations, ready.popleft
+        delivery, job_id, limit = machine.delivery, seat.course.origin.job_id, machine.delivery.max_activations
         following: Following = None
         while True:
             activation = self.activation
@@ -155,8 +154,9 @@ class Runner(Coroutine[Any, Any, None]):
                     machine.settled(activation, value, began, ended)
                 else:
                     delivery.fired = follower = delivery.fired + 1
-                    make_ready((follower, successor, (value,), number, ended, 1, None))
-                    record((job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, 0, None))
+                    ready.append((follower, successor, (value,), number, ended, 1, None))
+                    record = job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, 0, None
+                    records.append(record)
                 unusual = inbox or timers or suspended or machine.paused or driver.busy >= workers
                 lets_go = ended - self._stepped > SLICE_NS or (unusual and host.wants_attention(driver, seat))
                 if not (ready or lets_go) and running and len(records) < BATCH:
@@ -168,7 +168,7 @@ class Runner(Coroutine[Any, Any, None]):
                 if lets_go or not (ready and ready[0][1].plain):
                     following = host.let_go(driver, seat)
                     break
-                self.activation = activation = popleft()
+                self.activation = activation = ready.popleft()
                 running[activation[0]] = activation
                 if ready and not driver.relieved:
                     driver.relieve()
