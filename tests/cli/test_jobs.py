@@ -236,6 +236,13 @@ def test_a_cancelled_job_never_goes_on(directory: Path) -> None:
     assert routilux(directory, "jobs", "pause", "jobs.db", job).returncode == 6
 
 
+def test_what_was_done_to_a_job_is_told_to_programs(directory: Path) -> None:
+    job = run(directory, "deadly")
+    assert told(directory, "pause", "jobs.db", job) == {"job": job, "status": "paused"}
+    assert told(directory, "cancel", "jobs.db", job) == {"job": job, "status": "cancelled"}
+    assert told(directory, "purge", "jobs.db", job) == {"removed": 1, "job": job}
+
+
 def test_a_finished_job_is_not_cancelled(directory: Path) -> None:
     job = run(directory)
     done = routilux(directory, "jobs", "cancel", "jobs.db", job)

@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
-from cyclopts.types import ExistingFile, PositiveInt
+from cyclopts.types import PositiveInt
 
+from routilux.cli.done import Done
 from routilux.cli.exit_codes import ExitCode, code_of
 from routilux.cli.options import Json, Switch, journal_key
+from routilux.cli.place import Place
 from routilux.cli.recovering import resume, retry
 from routilux.cli.shown import show
 from routilux.cli.stored import Described, Listed
@@ -24,9 +26,8 @@ from routilux.errors import StoreDamagedError
 from routilux.escaping import escaped, escaped_lines
 from routilux.facts import JobStatus
 from routilux.loadtest.quantities import seconds_named
+from routilux.stores.opening import open_store, owner_of
 from routilux.stores.port import StoredJob
-from routilux.stores.sqlite.owner import owner_of
-from routilux.stores.sqlite.store import open_store
 
 CODES = """\
 Exit codes: 0 done, 1 a job failed, 2 called wrongly, 4 damaged, 5 in use by another process, 6 no such job,
@@ -57,7 +58,7 @@ def jobs_app() -> App:
 
 
 def list_jobs(
-    store: ExistingFile,
+    store: Place,
     /,
     *,
     flow: str | None = None,
@@ -70,7 +71,7 @@ def list_jobs(
     Parameters
     ----------
     store
-        The file of the store.
+        The store: its file, or its address on a server.
     flow
         Only those of the flow of this name.
     status
@@ -95,13 +96,13 @@ def list_jobs(
     return code_of(damage)
 
 
-def show_job(store: ExistingFile, job: str, /, *, payloads: Switch = False, as_json: Json = False) -> int:
+def show_job(store: Place, job: str, /, *, payloads: Switch = False, as_json: Json = False) -> int:
     """Say how a job stands: what ran, what failed and why, what it waits for. The store may be in use.
 
     Parameters
     ----------
     store
-        The file of the store.
+        The store: its file, or its address on a server.
     job
         The id of the job.
     payloads
@@ -116,39 +117,43 @@ def show_job(store: ExistingFile, job: str, /, *, payloads: Switch = False, as_j
     return ExitCode.DONE if account.damage is None else ExitCode.DAMAGED
 
 
-def cancel(store: ExistingFile, job: str, /, *, reason: str = "cancelled on the command line") -> None:
+def cancel(store: Place, job: str, /, *, reason: str = "cancelled on the command line", as_json: Json = False) -> None:
     """End a job that no process runs, for good; it stays in the store.
 
     Parameters
     ----------
     store
-        The file of the store, which no process may have.
+        The store, which no process may have: its file, or its address on a server.
     job
         The id of the job.
     reason
         Why, for whoever looks at it later.
+    as_json
+        Print JSON.
     """
     with open_store(store, journal_key=journal_key()) as opened:
         unowned.cancel(opened, job, reason, SystemClock().epoch())
-    print(escaped(f"Job {job} is cancelled."))
+    show(Done(f"Job {job} is cancelled.", {"job": job, "status": "cancelled"}), as_json=as_json)
 
 
-def pause(store: ExistingFile, job: str, /) -> None:
+def pause(store: Place, job: str, /, *, as_json: Json = False) -> None:
     """Have a job that no process runs start nothing when others are recovered, until it is resumed by its id.
 
     Parameters
     ----------
     store
-        The file of the store, which no process may have.
+        The store, which no process may have: its file, or its address on a server.
     job
         The id of the job.
+    as_json
+        Print JSON.
     """
     with open_store(store, journal_key=journal_key()) as opened:
         unowned.pause(opened, job, SystemClock().epoch())
-    print(escaped(f"Job {job} is paused."))
+    show(Done(f"Job {job} is paused.", {"job": job, "status": "paused"}), as_json=as_json)
 
 
-def purge(store: ExistingFile, job: str | None = None, /, *, finished_before: str | None = None) -> int:
+def purge(store: Place, job: str | None = None, /, *, finished_before: str | None = None, as_json: Json = False) -> int:
     """Remove a job from its store, or all that were over before some time, with all that is kept of them.
 
     The key of a removed job is free: to submit with it again makes a new job.
@@ -156,11 +161,13 @@ def purge(store: ExistingFile, job: str | None = None, /, *, finished_before: st
     Parameters
     ----------
     store
-        The file of the store, which no process may have.
+        The store, which no process may have: its file, or its address on a server.
     job
         The id of the job, whether it is over or not.
     finished_before
         Remove those that have been over for so long, as 7d or 12h.
+    as_json
+        Print JSON.
     """
     if (job is None) == (finished_before is None):
         print("routilux: say which job, or --finished-before 7d.", file=sys.stderr)
@@ -168,15 +175,18 @@ def purge(store: ExistingFile, job: str | None = None, /, *, finished_before: st
     age = None if finished_before is None else seconds_named("--finished-before", finished_before)
     with open_store(store, journal_key=journal_key()) as opened:
         if age is not None:
-            print(f"{opened.purge_finished(age):,} jobs are removed.")
-        elif job is not None:
+            removed = opened.purge_finished(age)
+            done = Done(f"{removed:,} jobs are removed.", {"removed": removed})
+        else:
+            assert job is not None
             opened.purge(job)
-            print(escaped(f"Job {job} is removed."))
+            done = Done(f"Job {job} is removed.", {"removed": 1, "job": job})
+    show(done, as_json=as_json)
     return ExitCode.DONE
 
 
 def export(
-    store: ExistingFile,
+    store: Place,
     job: str,
     /,
     *,
@@ -189,7 +199,7 @@ def export(
     Parameters
     ----------
     store
-        The file of the store.
+        The store: its file, or its address on a server.
     job
         The id of the job.
     output

@@ -13,14 +13,14 @@ from cyclopts.types import ExistingFile
 from routilux.advice.report import Report, report, table
 from routilux.cli.exit_codes import ExitCode
 from routilux.cli.options import Json, journal_key
+from routilux.cli.place import Place
 from routilux.cli.shown import show
-from routilux.escaping import escaped
 from routilux.stores import check as checking
 from routilux.stores.check import Repair
 from routilux.stores.doctor import Diagnosis, ServerDiagnosis
 from routilux.stores.findings import Damage, Findings
+from routilux.stores.opening import check as found_in
 from routilux.stores.opening import doctor as diagnose
-from routilux.stores.opening import on_server
 
 EXAMPLES = """\
 Examples:
@@ -152,17 +152,17 @@ def store_app() -> App:
     return app
 
 
-def check(store: ExistingFile, /, *, as_json: Json = False) -> int:
+def check(store: Place, /, *, as_json: Json = False) -> int:
     """Read all of a store, and say whether it is what was written. It may be in use meanwhile.
 
     Parameters
     ----------
     store
-        The file of the store.
+        The store: its file, or its address on a server.
     as_json
         Print JSON.
     """
-    found = checking.check(store, journal_key=journal_key())
+    found = found_in(store, journal_key=journal_key())
     counts = f"{found.jobs:,} jobs with {found.entries:,} entries"
     show(Checked(f"{'Whole' if found.whole else 'DAMAGED'}: {counts}.", found.damages, found), as_json=as_json)
     return ExitCode.DONE if found.whole else ExitCode.DAMAGED
@@ -189,7 +189,7 @@ def repair(store: ExistingFile, into: Path, /, *, as_json: Json = False) -> int:
     return ExitCode.DAMAGED if found.affected else ExitCode.DONE
 
 
-def doctor(store: str, /, *, as_json: Json = False) -> int:
+def doctor(store: Place, /, *, as_json: Json = False) -> int:
     """Look at what stands around a store: the disk or the server, permissions, sizes, its owner.
 
     Parameters
@@ -199,9 +199,6 @@ def doctor(store: str, /, *, as_json: Json = False) -> int:
     as_json
         Print JSON.
     """
-    if not on_server(store) and not Path(store).is_file():
-        print(f"routilux: {escaped(store)} does not exist.", file=sys.stderr)
-        return ExitCode.WRONG
     found = diagnose(store)
     show(Diagnosed(found) if isinstance(found, Diagnosis) else ServerDiagnosed(found), as_json=as_json)
     return ExitCode.DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any, Literal, overload
 
 from routilux.clock import SystemClock
@@ -13,8 +14,10 @@ from routilux.stores.committed import STORE_GRACE
 from routilux.stores.doctor import Diagnosis, ServerDiagnosis
 from routilux.stores.doctor import doctor as diagnosis_of_file
 from routilux.stores.findings import Findings
+from routilux.stores.owner import Owner
 from routilux.stores.port import Durability, Records, Store
 from routilux.stores.sqlite import store as sqlite
+from routilux.stores.sqlite.owner import owner_of as owner_of_file
 
 SERVERS = ("postgresql://", "postgres://")
 """How the address of a server begins."""
@@ -89,6 +92,11 @@ def doctor(where: str | os.PathLike[str]) -> Diagnosis | ServerDiagnosis:
         return diagnosis_of_file(where)
     found: ServerDiagnosis = _of_postgres("doctor", "doctor")(where)
     return found
+
+
+def owner_of(where: str | os.PathLike[str]) -> Owner | None:
+    """Who has opened a store and not closed it."""
+    return doctor(where).owner if on_server(where) else owner_of_file(Path(where))
 
 
 def on_server(where: str | os.PathLike[str]) -> bool:
