@@ -17,6 +17,7 @@ from contextvars import Context
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.course import Course
+from routilux.drivers.at_hand import AtHand
 from routilux.drivers.invoke import Invoker
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
@@ -26,7 +27,7 @@ from routilux.machine.delivery import Activation
 class Seat:
     """A job's place in an engine, and all that a driver needs to know of the job."""
 
-    __slots__ = ("alarm", "context", "course", "elastic", "invoker", "queued", "sized_at", "told")
+    __slots__ = ("alarm", "at_hand", "context", "course", "elastic", "invoker", "queued", "sized_at", "told")
 
     def __init__(self, course: Course, invoker: Invoker, context: Context) -> None:
         self.course = course
@@ -34,6 +35,8 @@ class Seat:
         """Calls handlers of the job in this process, and keeps its open generators."""
         self.context = context
         """The context variables of whoever started the job, as its handlers are to see them."""
+        self.at_hand: AtHand | None = None
+        """For runners, once one has looked it up."""
         self.alarm: int | None = None
         """The moment for which the engine was last told to wake this job."""
         self.elastic = False

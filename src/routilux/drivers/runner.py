@@ -16,6 +16,7 @@ from types import CoroutineType, GeneratorType
 from typing import Any
 
 from routilux.course import BATCH
+from routilux.drivers.at_hand import at_hand
 from routilux.drivers.port import Following, LocalDriver, LocalHost, Seat
 from routilux.errors import HandlerCancelledError
 from routilux.facts import Settled
@@ -120,10 +121,10 @@ class Runner(Coroutine[Any, Any, None]):
         The hot path has `Machine.settled` written out for the value that is handed to one successor.
         """
         seat, driver, host, now = self._seat, self._driver, self._driver.host, self._now
-        machine, inbox, workers, self.begun = seat.course.machine, host.inbox, driver.workers, True
-        running, ready = machine.running, machine.ready
-        timers, suspended, records = machine.timers.heap, machine.suspended, machine.ledger.records
-        delivery, job_id, limit = machine.delivery, seat.course.origin.job_id, machine.delivery.max_activations
+        inbox, workers, self.begun = host.inbox, driver.workers, True
+        if seat.at_hand is None:
+            seat.at_hand = at_hand(seat.course)
+        machine, running, ready, timers, suspended, records, delivery, job_id, limit = seat.at_hand
         following: Following = None
         while True:
             activation = self.activation
