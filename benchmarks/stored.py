@@ -169,7 +169,7 @@ def stored_pending(scale: float, _repetitions: int) -> list[Figure]:
 def stored_dbos(scale: float, repetitions: int) -> list[Figure]:
     """The same job of ten steps, one after another, in DBOS on SQLite.
 
-    Judged at `process`: at `power` one commit a step, which nobody can do without, takes a twentieth of their time.
+    At `power` one commit a step, which nobody can do without, takes a twentieth of their time by itself.
     """
     measure = f"stored, power: jobs of {STEPS} steps, against DBOS on SQLite"
     if importlib.util.find_spec("dbos") is None:
@@ -190,6 +190,5 @@ def stored_dbos(scale: float, repetitions: int) -> list[Figure]:
                     return jobs * STEPS
 
                 title = measure.replace("power", durability)
-                target = 20 if durability == "process" else None
-                figures.append(speed_up(title, target, execute, lambda run=theirs: run(jobs), repetitions))
+                figures.append(speed_up(title, 20, execute, lambda run=theirs: run(jobs), repetitions))
         return figures
