@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
+from collections.abc import Callable
 from contextvars import copy_context
 
 from routilux.attendant import Attendant
@@ -143,7 +144,11 @@ class SequentialMode(Mode):
 
     def _start(self, first: Started) -> None:
         self._begin(first)
-        self._thread = threading.Thread(target=self._run, name=f"routilux-{self.course.origin.flow_id}")
+        self._go(self._run)
+
+    def _go(self, run: Callable[[], None]) -> None:
+        """Has it run in a thread of its own."""
+        self._thread = threading.Thread(target=run, name=f"routilux-{self.course.origin.flow_id}")
         self._thread.start()
 
     def run_beside(self, first: Started) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import threading
 from contextvars import copy_context
+from functools import partial
 
 from routilux.auto.piloted import PilotedMode
 from routilux.auto.quarters import Quarters
@@ -56,10 +57,7 @@ class AutoMode(SequentialMode):
 
     def _start(self, first: Started) -> None:
         apply(self.course.machine, first)
-        through = copy_context().run
-        name = f"routilux-{self.course.origin.flow_id}"
-        self._thread = threading.Thread(target=through, args=(self._see_through,), name=name)
-        self._thread.start()
+        self._go(partial(copy_context().run, self._see_through))
 
     def run_beside(self, first: Started) -> None:
         apply(self.course.machine, first)

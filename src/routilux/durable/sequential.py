@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
 
 from routilux.course import Course
 from routilux.drivers.invoke import Invoker
@@ -182,10 +181,6 @@ class DurableSequentialMode(SequentialMode):
             self._run()
         finally:
             self._own_driver.leave_turn()
-
-    def _go(self, run: Callable[[], None]) -> None:
-        self._thread = threading.Thread(target=run, name=f"routilux-{self.course.origin.flow_id}")
-        self._thread.start()
 
     def post(self, fact: Fact) -> None:
         super().post(fact)

@@ -96,7 +96,10 @@ def doctor(where: str | os.PathLike[str]) -> Diagnosis | ServerDiagnosis:
 
 def owner_of(where: str | os.PathLike[str]) -> Owner | None:
     """Who has opened a store and not closed it."""
-    return doctor(where).owner if on_server(where) else owner_of_file(Path(where))
+    if not on_server(where):
+        return owner_of_file(Path(where))
+    found: Owner | None = _of_postgres("doctor", "owner_of")(where)
+    return found
 
 
 def on_server(where: str | os.PathLike[str]) -> bool:

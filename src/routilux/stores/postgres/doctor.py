@@ -12,7 +12,7 @@ from routilux.stores.doctor import ServerDiagnosis
 from routilux.stores.owner import Owner
 from routilux.stores.port import Durability
 from routilux.stores.postgres.address import Address, address_of
-from routilux.stores.postgres.owner import holder
+from routilux.stores.postgres.owner import holder, owner
 from routilux.stores.postgres.session import Session, session_for_reading, session_for_writing, store_error
 from routilux.stores.postgres.tables import check_version
 
@@ -49,9 +49,20 @@ def doctor(dsn: str) -> ServerDiagnosis:
             raise store_error(error, address) from error
 
 
+def owner_of(dsn: str) -> Owner | None:
+    """Who has opened a store and not closed it."""
+    address = address_of(dsn)
+    with closing(session_for_reading(address)) as session:
+        try:
+            check_version(session, address, None)
+            return owner(session)
+        except psycopg.Error as error:
+            raise store_error(error, address) from error
+
+
 def _diagnosis(session: Session, address: Address) -> ServerDiagnosis:
     name = {"schema": address.namespace}
-    pid, host, since, mark = session.execute("SELECT pid, host, since, mark FROM owner").fetchall()[0]
+    (mark,) = session.execute("SELECT mark FROM owner").fetchall()[0]
     writes = session.execute(_WRITES, (address.namespace,)).fetchone()
     role = session.execute("SELECT current_user, rolsuper FROM pg_roles WHERE rolname = current_user").fetchall()[0]
     return ServerDiagnosis(
@@ -68,7 +79,7 @@ def _diagnosis(session: Session, address: Address) -> ServerDiagnosis:
         bool(writes and writes[0]),
         tuple(f"{who} may {what} {place}" for who, what, place in session.execute(_RIGHTS, name).fetchall()),
         dict(session.execute(_SIZES, (address.namespace,)).fetchall()),
-        None if pid == 0 else Owner(pid, host, since),
+        owner(session),
         holder(session, address),
         mark != "",
     )

@@ -87,11 +87,16 @@ def _key(address: Address) -> int:
     return int.from_bytes(digest[:8], "big", signed=True)
 
 
+def owner(session: Session) -> Owner | None:
+    """Who has opened the store and not closed it, as it wrote itself down."""
+    row = session.execute("SELECT pid, host, since FROM owner").fetchone()
+    return None if row is None or row[0] == 0 else Owner(*row)
+
+
 def _owner(session: Session) -> str:
     with suppress(psycopg.Error):
-        row = session.execute("SELECT pid, host, since FROM owner").fetchone()
-        if row is not None and row[0] != 0:
-            return str(Owner(*row))
+        if (found := owner(session)) is not None:
+            return str(found)
     return "an unknown process"
 
 
