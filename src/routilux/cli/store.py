@@ -11,13 +11,13 @@ from cyclopts import App
 from cyclopts.types import ExistingFile
 
 from routilux.advice.report import Report, report, table
+from routilux.cli.diagnosed import Diagnosed
 from routilux.cli.exit_codes import ExitCode
 from routilux.cli.options import Json, journal_key
 from routilux.cli.place import Place
 from routilux.cli.shown import show
 from routilux.stores import check as checking
 from routilux.stores.check import Repair
-from routilux.stores.doctor import Diagnosis, ServerDiagnosis
 from routilux.stores.findings import Damage, Findings
 from routilux.stores.opening import check as found_in
 from routilux.stores.opening import doctor as diagnose
@@ -54,94 +54,6 @@ class Checked:
             "\n".join(["Large values that are gone or damaged:", *missing]) if missing else None,
             f"{len(orphaned)} files that no entry names are removed by and by." if orphaned else None,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Diagnosed:
-    """A diagnosis, for show."""
-
-    diagnosis: Diagnosis
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it."""
-        found = self.diagnosis
-        owner = None if found.owner is None else found.owner._asdict()
-        return {**asdict(found), "owner": owner, "flush_is_honest": found.flush_is_honest}
-
-    def report(self) -> Report:
-        """What is known, and what is strange."""
-        found = self.diagnosis
-        return report(
-            f"SQLite {found.sqlite_version}; a flush takes {found.flush_seconds * 1e6:,.0f} µs; "
-            + ("closed." if found.owner is None else f"opened by {found.owner}."),
-            table("Files", ("name", "bytes"), [(name, f"{size:,}") for name, size in found.sizes.items()]),
-            _keyed(found.keyed),
-            "\n".join(self._strange()),
-        )
-
-    def _strange(self) -> list[str]:
-        found = self.diagnosis
-        strange = []
-        if not found.flush_is_honest:
-            strange.append("No disk flushes as fast as that: what was acknowledged may be lost with the power.")
-        if found.wal_reset_bug:
-            strange.append(
-                "This SQLite has a bug that damages a file to which two connections write: let no other program write."
-            )
-        if found.open_to_others:
-            strange.append(f"Other users of this machine may open {', '.join(found.open_to_others)}: see chmod.")
-        return strange
-
-
-@dataclass(frozen=True, slots=True)
-class ServerDiagnosed:
-    """A diagnosis of a store on a server, for show."""
-
-    diagnosis: ServerDiagnosis
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it."""
-        found = self.diagnosis
-        owner = None if found.owner is None else found.owner._asdict()
-        return {**asdict(found), "owner": owner, "flush_is_honest": found.flush_is_honest}
-
-    def report(self) -> Report:
-        """What is known, and what is strange."""
-        found = self.diagnosis
-        commit = "could not be tried" if found.commit_seconds is None else f"takes {found.commit_seconds * 1e6:,.0f} µs"
-        settings = ", ".join(f"{name} = {value}" for name, value in found.settings.items())
-        return report(
-            f"{found.place}: PostgreSQL {found.server_version}; an answer takes {found.round_trip_seconds * 1e6:,.0f} "
-            f"µs, a durable commit {commit}; "
-            + ("closed." if found.owner is None else f"opened by {found.owner}{self._served()}."),
-            f"{settings}; standbys: {found.standbys or 'none'}. Role {found.role}, sslmode {found.sslmode}, "
-            f"{'encrypted' if found.encrypted else 'not encrypted'}. {_keyed(found.keyed)}",
-            table("Tables", ("name", "bytes"), [(name, f"{size:,}") for name, size in found.sizes.items()]),
-            "\n".join(self._strange()),
-        )
-
-    def _served(self) -> str:
-        served_by = self.diagnosis.served_by
-        return ", who has gone" if served_by is None else f", served by the server's process {served_by}"
-
-    def _strange(self) -> list[str]:
-        found, strange = self.diagnosis, []
-        if not found.flush_is_honest:
-            strange.append(
-                "What is acknowledged may be lost with the server's power: fsync or full_page_writes is off, or no "
-                "disk is as fast."
-            )
-        if found.superuser:
-            strange.append(f"The role {found.role} may do anything on this server: give the store one of its own.")
-        if not found.writable:
-            strange.append(f"The role {found.role} may read the store, but not write to it.")
-        if found.open_to_others:
-            strange.append(f"Others were granted rights: {'; '.join(found.open_to_others)}.")
-        return strange
-
-
-def _keyed(keyed: bool | None) -> str:
-    return "Made with a journal key." if keyed else "Made without a journal key." if keyed is False else ""
 
 
 def store_app() -> App:
@@ -199,6 +111,5 @@ def doctor(store: Place, /, *, as_json: Json = False) -> int:
     as_json
         Print JSON.
     """
-    found = diagnose(store)
-    show(Diagnosed(found) if isinstance(found, Diagnosis) else ServerDiagnosed(found), as_json=as_json)
+    show(Diagnosed(diagnose(store)), as_json=as_json)
     return ExitCode.DONE

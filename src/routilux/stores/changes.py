@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeAlias
 
 from routilux.errors import StoreError
 from routilux.facts import Statement
-from routilux.stores.port import Entry, NewJob, StoredJob
+from routilux.stores.port import FINISHED, Entry, NewJob, StoredJob
 
 
 class Submission(NamedTuple):
@@ -39,6 +39,12 @@ class Removal(NamedTuple):
     job_id: str
     over_before: int | None = None
     """If given, it only goes if it is over, and its last entry is older than that."""
+
+    def refusal(self, status: str, last_at: int) -> StoreError | None:
+        """Why a job in this status, with a last entry of that moment, does not go."""
+        if self.over_before is None or (status in FINISHED and last_at < self.over_before):
+            return None
+        return StoreError(f"Job {self.job_id} has not been over for long enough.")
 
 
 class Barrier(NamedTuple):

@@ -12,7 +12,7 @@ from typing import TypeAlias
 from routilux.errors import KeyTakenError, StoreError, UnknownJobError
 from routilux.stores.chain import Chain
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
-from routilux.stores.port import FINISHED, Entry, NewJob, StoredJob
+from routilux.stores.port import Entry, NewJob, StoredJob
 from routilux.stores.postgres.rows import WholeJob
 from routilux.stores.rows import FactRow, JobRow
 
@@ -147,13 +147,13 @@ class Batch:
         return None
 
     def _remove(self, removal: Removal) -> StoreError | None:
-        job_id, before = removal
+        job_id = removal.job_id
         head = self._heads.get(job_id)
         if head is None:
             return _unknown(job_id)
         job = head.job
-        if before is not None and (job.status not in FINISHED or head.at >= before):
-            return StoreError(f"Job {job_id} has not been over for long enough.")
+        if (refusal := removal.refusal(job.status, head.at)) is not None:
+            return refusal
         del self._heads[job_id]
         self.facts = [fact for fact in self.facts if fact[0] != job.number]
         self.new.pop(job_id, None)

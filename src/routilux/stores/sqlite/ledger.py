@@ -19,7 +19,7 @@ from typing import Any
 from routilux.errors import FencedError, KeyTakenError, StoreError, StoreUnavailableError, UnknownJobError
 from routilux.stores.chain import Chain
 from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
-from routilux.stores.port import FINISHED, Durability, NewJob, StoredJob
+from routilux.stores.port import Durability, NewJob, StoredJob
 from routilux.stores.rows import JOB, JobRow, job_row
 from routilux.stores.sqlite.batch import ADD_ALL, MOST_ROWS, NO_ROW, NOTHING, Batch, Head, Left, left_by
 from routilux.stores.sqlite.file import check_structure, mark_of, open_for_writing, store_error
@@ -250,13 +250,15 @@ class Ledger:
         return None
 
     def _remove(self, removal: Removal, opened: Batch) -> Answer:
-        job_id, before = removal
+        job_id = removal.job_id
         job = find_job(self._connection, job_id, self._chain)
         if job is None:
             return _unknown(job_id)
         opened.insert(self._connection)
-        if before is not None and (job.status not in FINISHED or last_fact(self._connection, job)[3] >= before):
-            return StoreError(f"Job {job_id} has not been over for long enough.")
+        if removal.over_before is not None:
+            refusal = removal.refusal(job.status, last_fact(self._connection, job)[3])
+            if refusal is not None:
+                return refusal
         opened.facts = [fact for fact in opened.facts if fact[0] != job.number]
         opened.inserted = len(opened.facts)
         opened.touched.discard(job_id)
