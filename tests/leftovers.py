@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -17,6 +19,22 @@ def wait_for_ours(patience: float) -> None:
         if thread.name in ours():
             thread.join(patience)
     assert ours() == []
+
+
+@contextmanager
+def nothing_left() -> Iterator[None]:
+    """Whatever runs inside leaves no process, thread or open file behind; what was there before may end meanwhile."""
+    processes, threads, files = children(), threading.enumerate(), open_files()
+    yield
+    assert set(children()) <= set(processes)
+    assert set(threading.enumerate()) <= set(threads)
+    assert open_files() <= files
+
+
+def open_files() -> int:
+    """How many files and sockets this process has open; 0 where the system does not tell."""
+    listed = Path("/proc/self/fd")
+    return len(list(listed.iterdir())) if listed.exists() else 0
 
 
 def children() -> list[int]:

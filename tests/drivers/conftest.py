@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from routilux.clock import SystemClock
 from routilux.drivers.processes.driver import ProcessDriver
 from tests.drivers.host import Collector
 from tests.effects import Effects
-from tests.leftovers import workers
+from tests.leftovers import nothing_left
 
 
 @pytest.fixture
@@ -25,7 +24,6 @@ def effects(tmp_path: Path) -> Effects:
 def processes() -> Iterator[Callable[..., Collector]]:
     """Makes hosts with drivers of so many workers, and sees to it that nothing is left of them."""
     hosts = []
-    threads, files = threading.active_count(), _open_files()
 
     def make(workers: int = 2) -> Collector:
         host = Collector()
@@ -33,14 +31,8 @@ def processes() -> Iterator[Callable[..., Collector]]:
         hosts.append(host)
         return host
 
-    yield make
-    for host in hosts:
-        host.driver.close()
-        host.outcomes.clear()
-    assert threading.active_count() == threads
-    assert workers() == []
-    assert _open_files() == files
-
-
-def _open_files() -> int:
-    return len(list(Path("/proc/self/fd").iterdir())) if Path("/proc/self/fd").exists() else 0
+    with nothing_left():
+        yield make
+        for host in hosts:
+            host.driver.close()
+            host.outcomes.clear()

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,7 +18,7 @@ import pytest
 from routilux import Context, Continue, Flow, Skip, Stop, collect, routine
 from routilux.errors import WorkerLostError
 from routilux.facts import FailureKind
-from tests.leftovers import children, ours
+from tests.leftovers import children, nothing_left, ours
 
 FULL = os.environ.get("ROUTILUX_STRESS") == "full"
 KILLS = 100 if FULL else 15
@@ -59,10 +58,6 @@ def _says(process: psutil.Process, what: str) -> bool:
         return any(what in part for part in process.cmdline())
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return False
-
-
-def open_files() -> int:
-    return psutil.Process().num_fds()
 
 
 def wait_until(said: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -121,12 +116,9 @@ def check_exact(job, items: int) -> None:
 
 @pytest.fixture
 def nothing_is_left() -> Iterator[None]:
-    files, threads, before = open_files(), threading.active_count(), children()
-    yield
-    assert children() == before
-    assert ours() == []
-    assert threading.active_count() == threads
-    assert open_files() == files
+    with nothing_left():
+        yield
+        assert ours() == []
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -10,6 +10,7 @@ import pytest
 from routilux import Flow
 from routilux.errors import EntryParamsError, LoadTestError, SettingError
 from routilux.loadtest.search import Phase
+from tests.leftovers import nothing_left
 
 MODES = ["sequential", "concurrent", "asyncio"]
 
@@ -81,9 +82,8 @@ def test_the_flows_own_tracker_sees_nothing_of_it():
 
 def test_no_thread_and_no_job_is_left():
     flow = flow_of(lambda x: x)
-    before = set(threading.enumerate())
-    flow.load_test("serve", {"x": 1}, rate=2000, step_seconds=0.05)
-    assert set(threading.enumerate()) <= before
+    with nothing_left():
+        flow.load_test("serve", {"x": 1}, rate=2000, step_seconds=0.05)
 
 
 def test_a_test_that_is_interrupted_cancels_its_jobs():

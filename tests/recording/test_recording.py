@@ -14,6 +14,7 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
 from routilux.insight.accounting import accounts_of
 from routilux.insight.critical_path import critical_path
+from tests.leftovers import nothing_left, wait_for_ours
 
 MODES = pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio", "multiprocessing"])
 PATIENCE = 30
@@ -248,14 +249,14 @@ def test_several_jobs_of_one_block_are_recorded_apart():
     assert [len(job.trace.attempts) for job in jobs] == [2 * 5 + 2, 2 * 9 + 2]
 
 
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="the platform does not tell")  # noqa: PTH112
-def test_a_recording_leaves_no_file_open():
+def test_a_recording_leaves_nothing_open():
     flow = flow_of(numbers, same)
     flow.record("numbers", {"n": 3}, execution_mode="concurrent")
-    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
-    for _ in range(3):
-        flow.record("numbers", {"n": 3}, execution_mode="concurrent")
-    assert len(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208
+    wait_for_ours(PATIENCE)
+    with nothing_left():
+        for _ in range(3):
+            flow.record("numbers", {"n": 3}, execution_mode="concurrent")
+        wait_for_ours(PATIENCE)
 
 
 def test_the_critical_path_of_a_chain_is_the_chain():
