@@ -5,23 +5,13 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 
 from benchmarks import calls, clusters, coroutines, metg, mixes, processes, stored, stored_postgres, workers
-from benchmarks.measure import Better, Figure, exit_code
-
-try:
-    from rich.console import Console
-    from rich.table import Table
-except ModuleNotFoundError:
-    RICH = False
-else:
-    RICH = True
-
-COLUMNS = ("measure", "target", "best", "median", "verdict", "note")
+from benchmarks.measure import Figure, exit_code
+from benchmarks.table import show
 
 ROWS: dict[str, Callable[[float, int], list[Figure]]] = {
     "chain": calls.sequential_chain,
@@ -74,33 +64,9 @@ def main() -> int:
     if chosen.json:
         print(json.dumps([{**dataclasses.asdict(figure), "verdict": figure.verdict} for figure in figures]))
     else:
-        _show(figures)
+        show(figures)
     # Small sizes are mostly set-up, which says nothing of how fast it is.
     return 0 if chosen.quick else exit_code(figures)
-
-
-def _show(figures: list[Figure]) -> None:
-    title = f"Python {sys.version.split()[0]}, {os.cpu_count()} CPUs"
-    rows = [_cells(figure) for figure in figures]
-    if not RICH:
-        widths = [max(map(len, column)) for column in zip(COLUMNS, *rows, strict=True)]
-        print(title)
-        for row in (COLUMNS, *rows):
-            print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-        return
-    table = Table(title=title, title_justify="left")
-    for name in COLUMNS:
-        table.add_column(name, justify="right" if name in {"target", "best", "median"} else "left")
-    for row in rows:
-        table.add_row(*row)
-    Console(width=180).print(table)
-
-
-def _cells(figure: Figure) -> tuple[str, ...]:
-    sign = ">=" if figure.better is Better.LARGER else "<="
-    target = "" if figure.target is None else f"{sign} {figure.target:g} {figure.unit}"
-    numbers = (f"{one:.2f} {figure.unit}" if figure.unit else "" for one in (figure.best, figure.median))
-    return figure.measure, target, *numbers, figure.verdict, figure.note
 
 
 if __name__ == "__main__":

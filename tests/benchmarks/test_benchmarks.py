@@ -55,6 +55,19 @@ def test_every_row_can_be_measured_and_its_counts_are_right(row: str) -> None:
         assert figure in skipped or figure["best"] >= 0 or figure["unit"] == "ms"
 
 
+def test_what_the_engine_says_of_flows_can_be_held_against_what_is_measured() -> None:
+    figures = json.loads(python("-m", "benchmarks.insight", "--quick", "--json", "--flow", "tiny"))
+    assert [figure["measure"].split(":")[0] for figure in figures] == [
+        "always on, an activation",
+        "recorded, probe at 50 Hz",
+        "replay of a job",
+        *["verdicts"] * 2,
+        *["predictions"] * 2,
+        "tune",
+        *["auto"] * 2,
+    ]
+
+
 def test_no_row_is_left_out_here() -> None:
     assert python("-c", "from benchmarks.__main__ import ROWS; print(*ROWS)").split() == list(FIGURES)
 
@@ -73,11 +86,11 @@ def test_the_exit_code_tells_whether_a_figure_misses_its_target() -> None:
 
 def test_without_rich_the_table_is_plain_text() -> None:
     without = "import sys; sys.modules['rich'] = None; sys.modules['rich.console'] = None\n"
-    show = "from benchmarks.__main__ import _show; from benchmarks.measure import Better, Figure, skipped\n"
+    show = "from benchmarks.table import show; from benchmarks.measure import Better, Figure, skipped\n"
     figures = (
         "Figure('one', 2.0, 'x', 1.0, 3.0), Figure('two', 1.9, 'x', 1.0, 3.0, '', Better.LARGER), skipped('no', 'ray')"
     )
-    lines = python("-c", f"{without}{show}_show([{figures}])").splitlines()
+    lines = python("-c", f"{without}{show}show([{figures}])").splitlines()
     assert lines[1].split() == ["measure", "target", "best", "median", "verdict", "note"]
     assert lines[2].split() == ["one", "<=", "2", "x", "1.00", "x", "3.00", "x", "ok"]
     assert lines[3].split() == ["two", ">=", "1.9", "x", "1.00", "x", "3.00", "x", "under"]

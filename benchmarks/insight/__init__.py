@@ -1,0 +1,1 @@
+"""`make bench-insight`: what the engine says of flows whose costs are known, against what is measured."""
