@@ -94,11 +94,11 @@ def compared(name: str, subject: Subject, repeats: int, scale: float) -> Compari
 def figures(comparisons: Sequence[Comparison], share: float) -> list[Figure]:
     """What they come to; `share` of the flows that there are is to be within the limits."""
     clean = [one for one in comparisons if one.clean]
-    errors = sorted(abs(error) for one in clean for error in one.errors.values()) or [0.0]
+    errors = sorted(abs(error) for one in clean for error in one.errors.values()) or [float("inf")]
     note = f"{len(errors)} predictions, worst {errors[-1]:.1%}"
     tuned, auto = ([one.slower(way, one.best) for one in clean] for way in (TUNED, AUTO))
     over = [one.slower(AUTO, str(sequential())) for one in clean]
-    wanted, of = int(share * len(comparisons)), f"of {len(clean)}"
+    wanted, of = round(share * len(comparisons)), f"of {len(clean)}"
     safe, near, best = (
         float(sum(slower <= limit for slower in found)) for found, limit in ((over, 0.05), (auto, 0.1), (tuned, 0.05))
     )

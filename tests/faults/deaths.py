@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import signal
 
 from routilux import Context, routine
@@ -17,7 +18,17 @@ def crash():
     ctypes.string_at(0)
 
 
-DEATHS = {"kill": kill_itself, "exit": lambda: os._exit(3), "segfault": crash}
+def starve():
+    """There is no memory left, but for what it takes to say so; its worker lives on."""
+    limits = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (4096, limits[1]))
+    try:
+        bytearray(1 << 30)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+DEATHS = {"kill": kill_itself, "exit": lambda: os._exit(3), "segfault": crash, "memory": starve}
 
 
 def dying(item: dict, ctx: Context):

@@ -10,6 +10,9 @@ from routilux import routine
 LONG = 1.0
 """Seconds for which what cannot be stopped hangs: so short that its thread ends before its trial does."""
 
+LARGE = 2_400_000
+"""Nine to the power of this takes about as long."""
+
 
 def sleep(item: dict):
     if item["number"] in item["unlucky"]:
@@ -21,6 +24,13 @@ def compute(item: dict):
     until = time.monotonic() + LONG
     while item["number"] in item["unlucky"] and time.monotonic() < until:
         pass
+    return item["number"]
+
+
+def native(item: dict):
+    """It computes in C, with the GIL, and cannot be interrupted."""
+    if item["number"] in item["unlucky"]:
+        9**LARGE
     return item["number"]
 
 
@@ -47,7 +57,7 @@ def hang(item: dict):
     return item["number"]
 
 
-BLOCKING = {"sleep": sleep, "compute": compute}
+BLOCKING = {"sleep": sleep, "compute": compute, "native": native}
 HANGS = {"sequential": BLOCKING, "multiprocessing": {"hang": hang}}
 """By mode; in sequence nothing is stopped, and what takes too long is waited for."""
 

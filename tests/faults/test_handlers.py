@@ -165,9 +165,11 @@ def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Tria
         kind = chance.choice(list(ways))
         # In a process the time counts from when it is told, and the first must load what it runs.
         timeout = 2 if processes else chance.uniform(0.3, 0.5)
+        # What has the GIL for so long has its neighbours on other threads take too long as well.
+        workers = 1 if kind == "native" else 2 if processes else 4
 
         def build() -> Flow:
-            settings = {"durability": "process", "execution_mode": mode, "max_workers": 2 if processes else 4}
+            settings = {"durability": "process", "execution_mode": mode, "max_workers": workers}
             flow = Flow("hanging", store=folder / "jobs.db", **settings)
             flow.add_routine(hangs.items, "items")
             flow.add_routine(ways[kind], "slow", timeout=timeout, error_strategy=Skip())
@@ -182,7 +184,7 @@ def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Tria
                 assert {one.kind for one in job.errors} == {FailureKind.TIMEOUT}, kind
                 assert job.error_count == len(unlucky)
 
-    trials("F2 hangs", mode, trial, ci=5 if processes else 20, nightly=50 if processes else 200)
+    trials("F2 hangs", mode, trial, ci=20, nightly=200)
 
 
 def test_a_worker_that_dies_costs_only_what_it_ran(trials: Trials) -> None:
@@ -200,13 +202,14 @@ def test_a_worker_that_dies_costs_only_what_it_ran(trials: Trials) -> None:
             flow.connect("items", "dying")
             job = flow.execute("items", asked, key="once")
             assert job.status == "completed"
-            lost = {asked["unlucky"]} if deaths > 3 else set()
+            starves = asked["how"] == "memory"  # an error like any other: nobody died
+            lost = {asked["unlucky"]} if deaths > 3 or starves else set()
             assert set(job.results["dying"]) == set(range(count)) - lost
         settled = [one for one in facts_of(folder / "jobs.db")[1] if isinstance(one, Settled) and not one.more]
         failed = Counter(one.activation_id for one in settled if one.error is not None)
-        assert list(failed.values()) == [min(deaths, 4)], "a neighbour was blamed"
+        assert list(failed.values()) == [1 if starves else min(deaths, 4)], "a neighbour was blamed"
 
-    trials("F5 worker dies", "multiprocessing", trial, ci=15, nightly=2000)
+    trials("F5 worker dies", "multiprocessing", trial, ci=100, nightly=2000)
 
 
 def nested(depth: int):
