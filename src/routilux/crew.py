@@ -41,7 +41,7 @@ class Crew:
         return self._drivers[mode].workers
 
     def window(self, modes: Iterable[ExecutionMode]) -> int:
-        """How many activations that are ready are enough for a job that needs these modes."""
+        """How many activations that are ready are enough for a job whose routines run in these modes."""
         return sum(self._drivers[mode].window for mode in modes)
 
     @property

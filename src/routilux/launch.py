@@ -242,7 +242,8 @@ class Launch:
         modes = planned.plan.modes
         crew = engine.crew
         crew.equip(modes, planned.plan.mode, engine)
-        workers, window = sum(map(crew.workers, modes)), planned.settings.max_pending or crew.window(modes)
+        workers = sum(map(crew.workers, planned.plan.in_use))
+        window = planned.settings.max_pending or crew.window(planned.plan.in_use)
         recorder = new_recorder(planned, self._flow.limits)
         course, first, history = self.new_course(planned, workers, window, streaming=streaming, recorder=recorder)
         invoker = self.new_invoker(course, recorder)

@@ -68,7 +68,7 @@ class Rotation:
                 seat = turns.popleft()
                 machine = seat.course.machine
                 if seat.elastic and seat.sized_at != moment:
-                    machine.window = machine.settings.max_pending or self._crew.window(machine.plan.modes)
+                    machine.window = machine.settings.max_pending or self._crew.window(machine.plan.in_use)
                     seat.sized_at = moment
                 fired = machine.delivery.fired
                 activation = machine.take(moment, mode)

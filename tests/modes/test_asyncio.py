@@ -590,6 +590,24 @@ def test_the_context_of_the_caller_is_seen_and_changes_stay_inside():
     assert WHO.get() == "nobody"
 
 
+def test_a_source_of_plain_functions_is_only_so_far_ahead_as_their_threads_want():
+    pulled, ahead = [], []
+
+    def items():
+        for number in range(500):
+            pulled.append(number)
+            yield number
+
+    def used(x):
+        ahead.append(len(pulled) - len(ahead))
+        return x
+
+    flow = Flow("fed", execution_mode="asyncio", max_workers={"concurrent": 2})
+    flow.chain(routine(items), routine(used))
+    assert len(flow.execute("items").results["used"]) == 500
+    assert max(ahead) <= 2 * 2 + 2 + 1
+
+
 def test_plain_functions_run_on_a_thread_and_inline_ones_on_the_loop():
     names = {}
 

@@ -49,7 +49,7 @@ class PilotedMode(EngineMode):
         machine = self.course.machine
         if streaming:
             self.course.unread = self._unread
-        machine.window = machine.settings.max_pending or self._engine.crew.window(machine.plan.modes)
+        machine.window = machine.settings.max_pending or self._engine.crew.window(machine.plan.in_use)
         self._engine.look_again(self._seat, new=True)
 
     def advance_stream(self) -> None:

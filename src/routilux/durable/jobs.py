@@ -215,8 +215,8 @@ class StoredJobs:
         if not over and (engine is not None or plan.modes != {ExecutionMode.SEQUENTIAL}):
             used = engine or launch.new_engine(planned.settings)
             used.crew.equip(plan.modes, plan.mode, used)
-            workers = sum(map(used.crew.workers, plan.modes))
-            window = planned.settings.max_pending or used.crew.window(plan.modes)
+            workers = sum(map(used.crew.workers, plan.in_use))
+            window = planned.settings.max_pending or used.crew.window(plan.in_use)
         recorder = new_recorder(planned, self._flow.limits)
         course, first, history = launch.new_course(
             planned, workers, window, streaming=streaming, recorder=recorder, origin=origin, tracked=not over

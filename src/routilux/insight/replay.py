@@ -70,8 +70,9 @@ class _Replay:
         self._caller = Interpreter(self._interval)
         self._loop = Loop()
         self._pools = {mode: _Pool(mode, configuration.workers_of(mode)) for mode in configuration.used}
-        self._window = sum(_window_of(mode, configuration) for mode in configuration.used)
         routines = {attempt.routine_id for attempt in self._attempts}
+        in_use = {configuration.mode_of(routine_id) for routine_id in routines}
+        self._window = sum(_window_of(mode, configuration) for mode in in_use)
         self._pool_of = {routine_id: self._pools[configuration.mode_of(routine_id)] for routine_id in routines}
         self._limits_of = {routine_id: script.trace.observed(routine_id).limits for routine_id in routines}
         self._free = dict(script.trace.limits)

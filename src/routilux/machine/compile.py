@@ -62,11 +62,12 @@ def compile_plan(
     flushing = tuple(station for station in stations if isinstance(station.rule, (Batch, Collect)))
     limits = {station.routine_id: (station.limit, station.needs) for station in stations if station.limited}
     rates = {rate_name(one.id): one.options.rate_limit for one in flow.routines.values() if one.options.rate_limit}
-    modes = frozenset({mode, *(station.mode for station in stations)})
+    in_use = frozenset(station.mode for station in stations)
     return Plan(
         flow.flow_id,
         mode,
-        modes,
+        in_use | {mode},
+        in_use,
         tuple(stations),
         entries,
         tuple(flow.routines),

@@ -106,6 +106,8 @@ class Plan(NamedTuple):
     """That of the job."""
     modes: frozenset[ExecutionMode]
     """That of the job, and those of its routines."""
+    in_use: frozenset[ExecutionMode]
+    """Those of its routines."""
     stations: tuple[Station, ...]
     entries: tuple[Station, ...]
     routine_ids: tuple[str, ...]
