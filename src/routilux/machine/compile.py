@@ -126,8 +126,9 @@ def _outputs(
             read = None if connection.field is None else reader(connection.field)
             source = f"{connection.source}.{connection.event}"
             easy = read is None and listener.direct and listener.at_home
+            hoards = read is None and isinstance(listener.rule, Collect) and not listener.holds
             position = listener.names.index(connection.slot)
-            target = Target(listener, position, read, connection.slot, source, easy)
+            target = Target(listener, position, read, connection.slot, source, easy, hoards)
             outputs[connection.event].append(target)
     return {event: tuple(targets) for event, targets in outputs.items()}
 

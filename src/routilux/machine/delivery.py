@@ -132,6 +132,11 @@ class Delivery:
                 self.fired += 1
                 self.ready.append((self.fired, target.station, (value,), cause, moment, 1, None))
                 continue
+            if target.hoards:
+                gate = self.gate_of(target.station)
+                assert isinstance(gate, CollectGate)
+                gate.hoard(value)
+                continue
             there = place
             if place is not None and len(targets) > 1:
                 there = place[0], (*place[1], number)

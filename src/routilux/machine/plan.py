@@ -91,6 +91,8 @@ class Target(NamedTuple):
     source: str
     easy: bool
     """Whether each message fires, as it is, in the job's own mode: nothing is read, joined or gathered."""
+    hoards: bool
+    """Whether each message, as it is, only becomes one of a list of everything."""
 
     @property
     def keeps(self) -> bool:
