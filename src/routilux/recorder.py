@@ -91,7 +91,7 @@ class Recorder(Recording):
         assert recorded is not None
         stations = {station.routine_id: station for station in plan.stations}
         weights = {who: self._weigh(plan, stations[who], given) for who, given in self._meter.samples.items()}
-        workers = {mode: self._workers(mode) for mode in sorted({plan.mode, *(one.mode for one in plan.stations)})}
+        workers = {mode: self._workers(mode) for mode in sorted(plan.in_use)}
         pauses = [*recorded.pauses, ended] if len(recorded.pauses) % 2 else recorded.pauses
         return Trace(
             flow_id=course.origin.flow_id,

@@ -21,7 +21,7 @@ def explain_remembered(
         raise UnfinishedJobError("A job can be explained once it is over. Call wait() first.")
     machine = course.machine
     plan = machine.plan
-    by_mode = {mode: workers(mode) for mode in sorted(plan.modes)}
+    by_mode = {mode: workers(mode) for mode in sorted(plan.in_use)}
     trace = Trace(
         flow_id=course.origin.flow_id,
         job_id=course.origin.job_id,

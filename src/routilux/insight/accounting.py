@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
 from routilux.insight.needs import Needs, needs_of
 from routilux.insight.split import Split, splits_of
@@ -103,30 +104,43 @@ def _of_workers(timeline: Timeline, splits: tuple[Split, ...]) -> _Ledger:
     for attempt, split in zip(trace.attempts, splits, strict=True):
         ledger.add_split(attempt.routine_id, split)
     for one in timeline.slices:
-        free, seconds = max(0, trace.workers - one.running), (one.ended - one.began) / 1e9
-        for use, count in _why_free(timeline, one).items():
-            ledger.add(NOBODY, use, min(count, free) * seconds)
-            free -= min(count, free)
-        ledger.add(NOBODY, Use.NOTHING, free * seconds)
+        seconds = (one.ended - one.began) / 1e9
+        of_modes = {mode: _why_free(timeline, one, mode) for mode in timeline.workers}
+        anywhere = _why_free_anywhere(one, any(of_modes.values()), trace.workers)
+        for mode, workers in timeline.workers.items():
+            free = max(0, workers - one.running.get(mode, 0))
+            for reasons in (of_modes[mode], anywhere):
+                for use, count in reasons.items():
+                    explained = min(count, free)
+                    ledger.add(NOBODY, use, explained * seconds)
+                    reasons[use] -= explained
+                    free -= explained
+            ledger.add(NOBODY, Use.NOTHING, free * seconds)
     return ledger
 
 
-def _why_free(timeline: Timeline, one: Slice) -> dict[Use, int]:
-    """How many workers can have had nothing to run for each reason: each thing that waits explains one."""
+def _why_free(timeline: Timeline, one: Slice, mode: ExecutionMode) -> dict[Use, int]:
+    """How many workers of a mode can have had nothing to run for each reason: each thing that waits explains one."""
+    found = dict.fromkeys((Use.ENGINE, Use.COMING_UP, Use.LIMIT, Use.BACK_PRESSURE), 0)
+    for routine_id, waiting in () if one.paused else one.waiting.items():
+        observed = timeline.trace.observed(routine_id)
+        if (observed.mode or timeline.trace.mode) is not mode:
+            continue
+        continued = one.continued.get(routine_id, 0)
+        for count, is_continued in ((waiting - continued, False), (continued, True)):
+            why = timeline.why_waits(one, mode, observed.limits, continued=is_continued)
+            if why in found:
+                found[why] += count
+    return {use: count for use, count in found.items() if count}
+
+
+def _why_free_anywhere(one: Slice, waits: bool, workers: int) -> dict[Use, int]:
+    """The same of reasons that are those of no mode; `waits`: whether anything waits that could run."""
     if one.paused:
-        return {Use.PAUSE: timeline.trace.workers}
-    found = dict.fromkeys((Use.ENGINE, Use.LIMIT, Use.BACK_PRESSURE, Use.RETRY, Use.JOIN), 0)
-    found[Use.BACK_PRESSURE] = one.held_back if timeline.trace.streamed else 0
-    for routine_id, count in one.waiting.items():
-        limits = timeline.trace.observed(routine_id).limits
-        why = timeline.why_waits(one, limits, continued=False)
-        if why in found:
-            found[why] += count
-    found[Use.ENGINE] -= found[Use.BACK_PRESSURE]
-    found[Use.RETRY], found[Use.JOIN] = one.retrying, one.parked
-    if not one.running and not any(found.values()):
-        found[Use.ENGINE] = 1  # nothing runs and nothing waits: the engine has it in its hands
-    return found
+        return {Use.PAUSE: workers}
+    if not (waits or any(one.running.values()) or one.retrying or one.parked):
+        return {Use.ENGINE: 1}  # nothing runs and nothing waits: the engine has it in its hands
+    return {Use.RETRY: one.retrying, Use.JOIN: one.parked}
 
 
 def _of_job(timeline: Timeline, needs: Needs, splits: tuple[Split, ...]) -> _Ledger:
@@ -154,8 +168,7 @@ def _of_job(timeline: Timeline, needs: Needs, splits: tuple[Split, ...]) -> _Led
 def _add_waits(ledger: _Ledger, timeline: Timeline, needs: Needs, index: int) -> None:
     """Why an attempt that had fired did not begin."""
     attempt = timeline.trace.attempts[index]
-    limits = timeline.trace.observed(attempt.routine_id).limits
-    waited = timeline.waited(attempt.fired, attempt.begun, limits, continued=index in needs.continued)
+    waited = timeline.waited(attempt.fired, attempt.begun, attempt.routine_id, continued=index in needs.continued)
     for use, seconds in waited.items():
         ledger.add(attempt.routine_id, use, seconds)
 
