@@ -166,3 +166,31 @@ def test_every_instant_has_one_reason(trace):
 def test_a_tale_told_in_sequence_has_no_engine_in_it():
     trace = Tale().tell(1, "a", cpu=1).tell(2, "b", [1], cpu=1, wait=1).trace()
     assert set(accounts_of(trace).job.by_use) == {Use.PYTHON, Use.WAIT}
+
+
+MIXED = {
+    "workers": 5,
+    "workers_by_mode": {ExecutionMode.CONCURRENT: 4, ExecutionMode.MULTIPROCESSING: 1},
+    "routines": {"far": Observed(ExecutionMode.MULTIPROCESSING), "near": Observed(ExecutionMode.CONCURRENT)},
+}
+
+
+def test_what_waits_for_the_first_worker_of_its_mode_waits_until_that_has_come_up():
+    accounts = accounts_of(job((1, "near", (), 0, 0, 2), (2, "far", (1,), 2, 9, 10), end=10, **MIXED))
+    assert in_ms(accounts.waits) == {("far", Use.COMING_UP): 7}
+    assert in_ms(accounts.workers.by_use) == {Use.NOTHING: 4 * 10 - 2 + 2, Use.COMING_UP: 7, Use.PYTHON: 3}
+    assert accounts.workers.complete
+
+
+def test_workers_of_another_mode_that_are_free_are_no_help():
+    accounts = accounts_of(job((1, "far", (), 0, 0, 5), (2, "far", (), 0, 5, 8), end=8, **MIXED))
+    assert in_ms(accounts.waits) == {("far", Use.NO_WORKER): 5}
+    assert in_ms(accounts.workers.by_use) == {Use.NOTHING: 4 * 8, Use.PYTHON: 8}
+
+
+def test_a_source_is_held_back_by_what_is_ready_although_its_own_workers_are_free():
+    rows = [(1, "near", (), 0, 0, 1, 1, "yielded"), *((n, "far", (1,), 1, 1 + n, 2 + n) for n in range(2, 13))]
+    trace = job(*rows, (1, "near", (), 1, 4, 5), end=15, **MIXED)
+    accounts = accounts_of(trace)
+    assert in_ms(accounts.waits)["near", Use.BACK_PRESSURE] == 3
+    assert accounts.workers.complete
