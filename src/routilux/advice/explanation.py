@@ -6,16 +6,14 @@ explanation says what is not known then.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from routilux.advice.answers import Answer
 from routilux.advice.report import Report, Table, bar, report, seconds, table
-from routilux.execution_mode import ExecutionMode
 from routilux.insight.accounting import NOBODY, Account, Accounts, accounts_of
-from routilux.insight.bounds import Bounds, Demand, bounds, demand_of
+from routilux.insight.bounds import Bounds, bounds_of, demand_of
 from routilux.insight.critical_path import CriticalPath, critical_path
 from routilux.insight.timeline import Use
 from routilux.insight.trace import Trace
@@ -29,8 +27,6 @@ MOST_WAITS = 10
 """So many reasons to wait are listed."""
 
 NOT_RECORDED = "It was not recorded, so CPU time, the GIL and what handlers wait for are not known."
-
-IN_PROCESS = frozenset({ExecutionMode.SEQUENTIAL, ExecutionMode.CONCURRENT, ExecutionMode.ASYNCIO})
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +171,7 @@ class Explanation(Answer):
 def explain_trace(trace: Trace, unknown: tuple[str, ...] = (), *, recorded: bool = True) -> Explanation:
     """Explains the job of a trace; `unknown` are sentences about what the trace lacks."""
     demand = demand_of(trace)
-    found = _bounds(trace, demand)
+    found = bounds_of(trace, demand)
     missing = list(unknown)
     if recorded and trace.foreign_load is None:
         missing.append("What other processes used is not known: the job was too short, or there is no /proc.")
@@ -183,20 +179,6 @@ def explain_trace(trace: Trace, unknown: tuple[str, ...] = (), *, recorded: bool
     return Explanation(
         trace, accounts_of(trace), critical_path(trace), found, verdicts, tuple(missing), recorded=recorded
     )
-
-
-def _bounds(trace: Trace, demand: Demand) -> Bounds:
-    """The bounds of the job as it ran: of its GIL only what ran in this process counts."""
-    modes = {who: trace.observed(who).mode or trace.mode for who in demand.work_by_routine}
-    used = set(modes.values()) or {trace.mode}
-    if used == {ExecutionMode.DISTRIBUTED}:
-        return bounds(demand, ExecutionMode.MULTIPROCESSING, trace.workers, math.inf)
-    if len(used) == 1:
-        mode = next(iter(used))
-        return bounds(demand, mode, trace.workers_by_mode.get(mode, trace.workers), trace.cores)
-    held = {who: took for who, took in demand.gil_by_routine.items() if modes[who] in IN_PROCESS}
-    here = replace(demand, gil=sum(held.values()), gil_by_routine=held)
-    return bounds(here, ExecutionMode.CONCURRENT, trace.workers, trace.cores)
 
 
 def _plain(account: Account) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from routilux.execution_mode import ExecutionMode
 from routilux.insight.costs import FREE, Costs
@@ -23,6 +23,9 @@ CLOSE = 0.97
 
 MOSTLY = 0.75
 """A routine with so much of something is named for it alone."""
+
+IN_PROCESS = frozenset({ExecutionMode.SEQUENTIAL, ExecutionMode.CONCURRENT, ExecutionMode.ASYNCIO})
+"""The modes whose handlers share the GIL of the calling process."""
 
 TINY = 1e-9
 """Seconds below which nothing is divided by a term."""
@@ -126,6 +129,20 @@ def bounds(demand: Demand, mode: ExecutionMode, workers: int, cores: float, cost
             cost = costs.thread if mode is ExecutionMode.CONCURRENT else costs.sequential
             others = {Term.GIL: demand.gil + count * cost, Term.CORES: cpu / cores, **path}
     return Bounds({Term.WORKERS: work / workers, **others}, _useful(work, others), demand)
+
+
+def bounds_of(trace: Trace, demand: Demand) -> Bounds:
+    """The bounds of a recorded job as it ran: of the GIL only what was held in its own process counts."""
+    modes = {who: trace.observed(who).mode or trace.mode for who in demand.work_by_routine}
+    used = set(modes.values()) or {trace.mode}
+    if used == {ExecutionMode.DISTRIBUTED}:
+        return bounds(demand, ExecutionMode.MULTIPROCESSING, trace.workers, math.inf)
+    if len(used) == 1:
+        mode = next(iter(used))
+        return bounds(demand, mode, trace.workers_by_mode.get(mode, trace.workers), trace.cores)
+    held = {who: took for who, took in demand.gil_by_routine.items() if modes[who] in IN_PROCESS}
+    here = replace(demand, gil=sum(held.values()), gil_by_routine=held)
+    return bounds(here, ExecutionMode.CONCURRENT, trace.workers, trace.cores)
 
 
 def _useful(work: float, others: Mapping[Term, float]) -> int:

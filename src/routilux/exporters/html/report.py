@@ -30,7 +30,7 @@ from routilux.exporters.html.markup import (
 from routilux.exporters.html.timeline import KINDS, data_of, embedded
 from routilux.facts import ActivationStatus
 from routilux.insight.accounting import Account, Accounts, accounts_of
-from routilux.insight.bounds import bounds, demand_of
+from routilux.insight.bounds import bounds_of, demand_of
 from routilux.insight.critical_path import CriticalPath, critical_path
 from routilux.insight.split import splits_of
 from routilux.insight.timeline import Use
@@ -132,7 +132,7 @@ def _verdict(trace: Trace) -> Markup:
     """One sentence with a number, and a warning where it cannot be relied on."""
     if not trace.attempts:
         return element("p", "Nothing ran in this job.", class_="verdict")
-    holds = bounds(demand_of(trace), trace.mode, trace.workers, trace.cores)
+    holds = bounds_of(trace, demand_of(trace))
     said = [element("p", holds.sentence(trace.wall_time), class_="verdict")]
     load = trace.foreign_load
     if load is not None and load > TOO_MUCH:
