@@ -58,10 +58,9 @@ class Comparison:
         """By how much of the measured time each prediction is too long."""
         return {one: self.predicted[one] / self.measured[one] - 1 for one in FIXED}
 
-    @property
-    def best(self) -> str:
-        """What was fastest, of the configurations and what tuning found."""
-        return min((*FIXED, TUNED), key=lambda one: self.measured[one])
+    def best(self, *others: str) -> str:
+        """What was fastest, of the configurations and others."""
+        return min((*FIXED, *others), key=lambda one: self.measured[one])
 
     def slower(self, one: str, other: str) -> float:
         """By how much of the other's time the one takes longer."""
@@ -75,9 +74,9 @@ class Comparison:
             for one, error in self.errors.items()
         ]
         lines += [
-            f"  {one}: {self.measured[one] * 1e3:.1f} ms, {self.slower(one, self.best):+.1%} against the best "
-            f"({self.best}), {self.slower(one, str(sequential())):+.1%} against sequential; {self.chosen[one]}"
-            for one in (TUNED, AUTO)
+            f"  {way}: {self.measured[way] * 1e3:.1f} ms, {self.slower(way, best):+.1%} against the best ({best}), "
+            f"{self.slower(way, str(sequential())):+.1%} against sequential; {self.chosen[way]}"
+            for way, best in ((TUNED, self.best(TUNED)), (AUTO, self.best()))
         ]
         return "\n".join(lines)
 
@@ -96,7 +95,8 @@ def figures(comparisons: Sequence[Comparison], share: float) -> list[Figure]:
     clean = [one for one in comparisons if one.clean]
     errors = sorted(abs(error) for one in clean for error in one.errors.values()) or [float("inf")]
     note = f"{len(errors)} predictions, worst {errors[-1]:.1%}"
-    tuned, auto = ([one.slower(way, one.best) for one in clean] for way in (TUNED, AUTO))
+    tuned = [one.slower(TUNED, one.best(TUNED)) for one in clean]
+    auto = [one.slower(AUTO, one.best()) for one in clean]
     over = [one.slower(AUTO, str(sequential())) for one in clean]
     wanted, of = round(share * len(comparisons)), f"of {len(clean)}"
     safe, near, best = (
@@ -119,11 +119,10 @@ def _compared(name: str, subject: Subject, repeats: int, settling: float) -> Com
     assert isinstance(prospects, Prospects)
     assert isinstance(tuned, Recommendation)
     predicted = {str(one.configuration): one.wall_time for one in prospects.what_if.predictions}
-    ways: dict[str, Any] = {
-        **FIXED,
-        TUNED: tuned.settings,
-        AUTO: {"execution_mode": AUTO, "allow_processes": True},
-    }
+    ways: dict[str, Any] = {**FIXED, AUTO: {"execution_mode": AUTO, "allow_processes": True}}
+    configuration = str(tuned.after.configuration)
+    if configuration not in FIXED:
+        ways[TUNED] = tuned.settings
     with ExitStack() as stack:
         flows = {way: stack.enter_context(subject.build(**settings)) for way, settings in ways.items()}
         until = time.perf_counter() + settling
@@ -137,6 +136,7 @@ def _compared(name: str, subject: Subject, repeats: int, settling: float) -> Com
                     best[way] = min(best[way], took)
         foreign, tuning = load.cores() or 0.0, flows[AUTO].tuning
     chosen = {TUNED: tuned.sentence, AUTO: f"{tuning.mode.value}, {tuning.workers} workers"}
+    best.setdefault(TUNED, best.get(configuration, float("inf")))
     return Comparison(name, {one: predicted[one] for one in FIXED}, best, chosen, foreign)
 
 

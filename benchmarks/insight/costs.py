@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import statistics
+import threading
 import time
 from collections.abc import Callable
 
@@ -19,8 +20,10 @@ from routilux.insight.costs import Costs
 from routilux.insight.replay import replay
 from routilux.insight.script import script_of
 from routilux.insight.trace import Attempt, Host, Trace
+from routilux.signals.probe import Probe, Watched
 
 JOBS = 100
+HERTZ = 50.0
 
 
 def always_on(scale: float, repetitions: int) -> list[Figure]:
@@ -34,21 +37,50 @@ def always_on(scale: float, repetitions: int) -> list[Figure]:
 
 
 def probe(scale: float, repetitions: int) -> list[Figure]:
-    """What a recording, with somebody looking fifty times a second, adds to a job that computes on two threads."""
+    """What it costs two threads that compute that somebody looks at them fifty times a second."""
     work, items = Work(), max(4, int(400 * scale))
-    flow = Flow("probed", execution_mode="concurrent", max_workers=2)
-    flow.add_routine(lambda x: work.python(0.002) or x, "compute")
-    flow.chain(flow.add_routine(numbers), "compute", flow.add_routine(count))
 
-    def run(*, recording: bool) -> int:
-        assert flow.execute("numbers", {"n": items}, recording=recording).result == items
-        return items
+    def flow(watch: Callable[[], Watched | None]) -> Flow:
+        def compute(x: int) -> int:
+            watched = watch()
+            if watched is not None:
+                watched.enter("compute")
+            work.python(0.002)
+            if watched is not None:
+                watched.leave()
+            return x
 
-    with flow:
-        seen, unseen = _in_turn([lambda: run(recording=True), lambda: run(recording=False)], repetitions)
-    best = min(seen) / min(unseen) - 1
-    middle = statistics.median(one / other - 1 for one, other in zip(seen, unseen, strict=True))
-    return [Figure("recorded, probe at 50 Hz", 2.0, "%", 100 * best, 100 * middle, f"{items} activations of 2 ms")]
+        found = Flow("probed", execution_mode="concurrent", max_workers=2)
+        found.chain(found.add_routine(numbers), found.add_routine(compute, "compute"), found.add_routine(count))
+        return found
+
+    def took(flow: Flow) -> float:
+        job = flow.execute("numbers", {"n": items})
+        assert job.result == items
+        return job.duration
+
+    watched, alone = list[float](), list[float]()
+    for _ in range(repetitions):
+        eyes = Probe(HERTZ)
+        with flow(_once_a_thread(eyes.watch)) as seen, flow(lambda: None) as unseen:
+            with eyes:
+                watched.append(took(seen))
+            alone.append(took(unseen))
+    best = min(watched) / min(alone) - 1
+    middle = statistics.median(one / other - 1 for one, other in zip(watched, alone, strict=True))
+    return [Figure(f"probe at {HERTZ:.0f} Hz", 2.0, "%", 100 * best, 100 * middle, f"{items} activations of 2 ms")]
+
+
+def _once_a_thread(watch: Callable[[], Watched]) -> Callable[[], Watched]:
+    local = threading.local()
+
+    def here() -> Watched:
+        if not hasattr(local, "watched"):
+            local.watched = watch()
+        found: Watched = local.watched
+        return found
+
+    return here
 
 
 def simulation(scale: float, repetitions: int) -> list[Figure]:

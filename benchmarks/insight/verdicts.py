@@ -25,7 +25,7 @@ from benchmarks.measure import Figure
 from routilux import Flow
 from routilux.insight.verdict import Kind, verdicts_of
 
-ATTEMPTS = 150
+ATTEMPTS = 400
 TOGETHER = 8
 UNSURE = 2
 """So many may be called not sure."""
@@ -77,7 +77,7 @@ def _labelled(work: Work, far: Server, folder: Path, asked: Callable[[], object]
 
     return {
         "Python": (Kind.PYTHON, lambda: work.python(0.004)),
-        "json": (Kind.PYTHON, lambda: [json.loads(document) for _ in range(4)]),
+        "json": (Kind.PYTHON, lambda: [json.loads(document) for _ in range(10)]),
         "regex": (Kind.PYTHON, lambda: [pattern.match(letters) for _ in range(12)]),
         "NumPy": (Kind.NATIVE, lambda: np.sort(numbers)),
         "SHA-256": (Kind.NATIVE, lambda: hashlib.sha256(data).digest()),

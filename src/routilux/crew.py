@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable, Iterator
+from collections.abc import Coroutine, Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from routilux.course import Course
@@ -12,6 +13,8 @@ from routilux.execution_mode import ExecutionMode
 from routilux.loading import loaded
 from routilux.ports import Clock
 from routilux.settings import Settings
+
+NONE_SAID: Mapping[ExecutionMode, int] = MappingProxyType({})
 
 
 class Crew:
@@ -26,14 +29,21 @@ class Crew:
         self._drivers: dict[ExecutionMode, Driver] = {}
         self._all: tuple[Driver, ...] = ()
 
-    def equip(self, modes: Iterable[ExecutionMode], home: ExecutionMode, host: LocalHost) -> None:
+    def equip(
+        self,
+        modes: Iterable[ExecutionMode],
+        home: ExecutionMode,
+        host: LocalHost,
+        workers: Mapping[ExecutionMode, int] = NONE_SAID,
+    ) -> None:
         """Sees to it that there is a driver for each of the modes of a job whose own is `home`; starts no worker.
 
-        The drivers report to `host`.
+        The drivers report to `host`. Those of modes in `workers` have so many, the others what the settings say.
         """
         for mode in modes:
             if mode not in self._drivers:
-                self._drivers[mode] = self._new_driver(mode, self._settings.workers_of(mode, home), host)
+                count = workers.get(mode) or self._settings.workers_of(mode, home)
+                self._drivers[mode] = self._new_driver(mode, count, host)
                 self._all = tuple(self._drivers.values())
 
     def workers(self, mode: ExecutionMode) -> int:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from routilux.attendant import Attendant
-from routilux.auto.quarters import Quarters, elsewhere, most_threads, processes, sized
+from routilux.auto.quarters import Quarters, elsewhere, most_processes, most_threads, sized
 from routilux.block import Block
 from routilux.checks import Receiver, entry_receiver
 from routilux.course import Course, Reader
@@ -258,7 +258,7 @@ class Launch:
     def _tuned(self, planned: Planned, *, own: bool, streaming: bool, engine: Engine | None) -> Prepared[Mode]:
         """A job in auto mode: where the last one was, or in the thread of whoever asks if nothing else is known."""
         tuning, settings = self.tuning, planned.settings
-        tuning.limit(most_threads(settings), processes(settings))
+        tuning.limit(most_threads(settings), most_processes(settings))
         shared, version = engine or (None if own else self.block.engine), self._flow.version
 
         def plan_elsewhere() -> Plan | None:

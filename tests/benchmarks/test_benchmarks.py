@@ -59,7 +59,7 @@ def test_what_the_engine_says_of_flows_can_be_held_against_what_is_measured() ->
     figures = json.loads(python("-m", "benchmarks.insight", "--quick", "--json", "--flow", "tiny"))
     assert [figure["measure"].split(":")[0] for figure in figures] == [
         "always on, an activation",
-        "recorded, probe at 50 Hz",
+        "probe at 50 Hz",
         "replay of a job",
         *["verdicts"] * 2,
         *["predictions"] * 2,

@@ -10,6 +10,7 @@ from routilux.insight.verdict import Kind, verdicts_of
 from tests.insight.tales import Tale, fan
 
 PYTHON, NATIVE, GIL, LOCK = ThreadState.PYTHON, ThreadState.NATIVE, ThreadState.GIL, ThreadState.LOCK
+MISSED = ThreadState.MISSED
 NET, FILE, SLEEP, CHILD = ThreadState.NET, ThreadState.FILE, ThreadState.SLEEP, ThreadState.CHILD
 
 
@@ -19,6 +20,14 @@ def many(count=30, *, cpu=0.0, wait=0.0, workers=1, gil=True, **observed):
     for number in range(1, count + 1):
         tale.tell(number, "it", fired=0, cpu=cpu, wait=wait)
     return tale.trace(workers=workers, gil=gil)
+
+
+def queueing(*, cpu, lucky):
+    """Handlers that queue for the GIL, so that looks come late; of ten, two find it free and only wait for so long."""
+    tale = Tale().sees("it", states={PYTHON: 30, GIL: 20, MISSED: 90})
+    for number in range(1, 41):
+        tale.tell(number, "it", fired=0, cpu=cpu, wait=lucky if number % 5 == 0 else lucky + 40)
+    return tale.trace(workers=8)
 
 
 def test_alone_all_that_is_no_cpu_time_is_waiting():
@@ -92,6 +101,10 @@ def test_looks_tell_how_much_of_cpu_time_holds_the_gil():
         (many(cpu=5, states={PYTHON: 5}), Kind.NOT_SURE),
         (many(wait=5), Kind.NOT_SURE),
         (many(), Kind.NOT_SURE),
+        (many(cpu=0.001), Kind.PYTHON),
+        (many(cpu=5, wait=15, workers=8, states={PYTHON: 12, GIL: 20, MISSED: 88}), Kind.NOT_SURE),
+        (queueing(cpu=5, lucky=0.0), Kind.PYTHON),
+        (queueing(cpu=5, lucky=5.0), Kind.NOT_SURE),
         (many(cpu=5, gil=False), Kind.NATIVE),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from routilux.execution_mode import ExecutionMode
 from routilux.insight.comparison import Change, compare
 from routilux.insight.configuration import coroutines, processes, sequential, threads, usual
 from routilux.insight.costs import FREE
+from routilux.insight.fitting import fitted, matters
 from routilux.insight.script import script_of
 from routilux.insight.trace import Observed, ThreadState
 from routilux.insight.what_if import best_modes, recorded_configuration, what_if
@@ -177,3 +179,30 @@ def test_what_makes_two_recordings_hard_to_compare_is_told():
 def test_recordings_of_two_flows_are_not_compared():
     with pytest.raises(RecordingError, match="two flows, 'flow' and 'other'"):
         compare(fan(1), fan(1, flow_id="other"))
+
+
+def test_what_recording_took_is_not_foretold():
+    recorded = fan(500, cpu=0.010)
+    plain = replace(FREE, recording=4e-6)
+    (found,) = what_if(recorded, plain, [sequential()]).predictions
+    assert found.wall_time == pytest.approx(500 * 6e-6)
+    assert what_if(recorded, plain).self_check.error == pytest.approx(0)
+
+
+@pytest.mark.parametrize("plain", [500 * 7e-6, 500 * 2e-6])
+def test_what_recording_took_is_found_by_what_the_job_takes_without_it(plain):
+    recorded = fan(500, cpu=0.010)
+    assert matters(recorded)
+    costs = fitted(recorded, replace(FREE, sequential=1e-6), plain)
+    (found,) = what_if(recorded, costs, [sequential()]).predictions
+    assert found.wall_time == pytest.approx(plain, rel=0.1)
+
+
+def test_an_engine_that_is_faster_than_it_was_measured_to_be_is_found_out():
+    recorded = fan(500, cpu=0.010)
+    costs = fitted(recorded, replace(FREE, sequential=4e-6, thread=8e-6), 500 * 2e-6)
+    assert (costs.sequential, costs.thread) == pytest.approx((2e-6, 4e-6), rel=0.02)
+
+
+def test_where_handlers_take_long_recording_does_not_matter():
+    assert not matters(fan(20, wait=10))

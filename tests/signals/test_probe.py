@@ -18,6 +18,7 @@ from routilux.signals.probe import MOST_AT_ONCE, Probe
 from routilux.signals.syscalls import AARCH64, NUMBERS, STATES, X86_64, Call, Calls
 
 PYTHON, NATIVE, GIL, LOCK = ThreadState.PYTHON, ThreadState.NATIVE, ThreadState.GIL, ThreadState.LOCK
+MISSED = ThreadState.MISSED
 NET, FILE, SLEEP, CHILD, OTHER = (
     ThreadState.NET,
     ThreadState.FILE,
@@ -70,7 +71,8 @@ def spin():
 def test_of_four_threads_that_compute_one_holds_the_gil_and_three_wait_for_it():
     found, probe = shares(spin, workers=4, enough=100)
     assert found[PYTHON] == pytest.approx(0.25, abs=0.1)
-    assert found[GIL] == pytest.approx(0.75, abs=0.1)
+    assert found[GIL] + found[MISSED] == pytest.approx(0.75, abs=0.1)
+    assert found[GIL] > 0.1
     assert probe.gil_busy > 0.7
 
 

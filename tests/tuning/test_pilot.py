@@ -176,6 +176,14 @@ def test_python_that_computes_goes_to_processes_where_that_is_allowed_and_proven
     assert jump.predicted == pytest.approx(800, rel=0.05)
 
 
+def test_handlers_that_also_wait_get_more_processes_than_there_are_cores() -> None:
+    pilot = Pilot(2, 64, 4)
+    assert away(pilot, solo(0.004, 0.002)) == 4
+    assert pilot.kind is PROCESSES
+    pilot = Pilot(2, 64, 4)
+    assert away(pilot, solo(0.004, 0.004)) == 2
+
+
 def test_what_cannot_be_sent_stays_and_is_not_asked_about_again() -> None:
     pilot = Pilot(4, 64, 4)
     pilot.learn(solo(0.005, 0.005), 0)
@@ -196,7 +204,7 @@ def test_what_can_wait_side_by_side_goes_to_threads_though_processes_are_allowed
 @pytest.mark.parametrize(
     ("load", "sending"),
     [
-        (solo(60e-6, 60e-6, count=2000), Sending()),
+        (solo(20e-6, 20e-6, count=4000), Sending()),
         (solo(0.005, 0.005), Sending(None, 0.020)),
         (solo(0.005, 0.005, others=0.0), Sending()),
     ],

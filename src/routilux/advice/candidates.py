@@ -29,6 +29,8 @@ class Recorded:
     trace: Trace
     unsendable: Mapping[str, str]
     """By routine: why it cannot run in another process."""
+    plain: float | None = None
+    """Seconds that the same job took unrecorded, where that may differ."""
 
 
 class Trials(ABC):

@@ -8,8 +8,9 @@ from dataclasses import replace
 from routilux.advice.candidates import Candidate, Recorded, Trials, allowed_modes, candidates_for
 from routilux.advice.prospects import Prospects
 from routilux.execution_mode import ExecutionMode
-from routilux.insight.configuration import Configuration, coroutines, usual
+from routilux.insight.configuration import Configuration, coroutines, sequential, usual
 from routilux.insight.costs import Costs
+from routilux.insight.fitting import fitted, matters
 from routilux.insight.trace import Observed, ThreadState, Trace
 from routilux.insight.what_if import Prediction, recorded_configuration, what_if
 
@@ -41,7 +42,7 @@ def foresee_flow(
     asked = [one.configuration for one in candidates.values()]
     if not any(ExecutionMode.ASYNCIO in one.used and one.mode is ExecutionMode.ASYNCIO for one in asked):
         asked.append(coroutines())
-    prospects = foresee(recorded.trace, costs, asked)
+    prospects = foresee(recorded.trace, costs_for(recorded, costs), asked)
     if not verify:
         return prospects
     modes = allowed_modes(recorded.unsendable, allow_processes=allow_processes)
@@ -73,4 +74,16 @@ def record_well(trials: Trials) -> Recorded:
     routines: dict[str, Observed] = {
         routine_id: observed._replace(states=states[routine_id]) for routine_id, observed in best.trace.routines.items()
     }
-    return Recorded(best.trace._replace(routines=routines), best.unsendable)
+    trace = best.trace._replace(routines=routines)
+    return Recorded(trace, best.unsendable, _plain(trials) if matters(trace) else None)
+
+
+def costs_for(recorded: Recorded, costs: Costs) -> Costs:
+    """The costs by which to foretell: what recording took is taken from the job itself, where that matters."""
+    return costs if recorded.plain is None else fitted(recorded.trace, costs, recorded.plain)
+
+
+def _plain(trials: Trials) -> float:
+    """Seconds that the job takes in sequence, unrecorded."""
+    in_sequence = trials.candidate(sequential())
+    return min(trials.times([in_sequence], RECORDINGS)[str(in_sequence.configuration)])

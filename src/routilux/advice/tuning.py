@@ -18,7 +18,7 @@ from routilux.advice.candidates import (
     named,
 )
 from routilux.advice.explanation import Explanation, explain_trace
-from routilux.advice.foresight import REPEATS, TRIED, best_of, foresee, record_well
+from routilux.advice.foresight import REPEATS, TRIED, best_of, costs_for, foresee, record_well
 from routilux.advice.placing import as_python, as_toml
 from routilux.advice.prospects import Prospects
 from routilux.advice.report import Report, report, seconds
@@ -129,7 +129,7 @@ class Recommendation(Advice):
 def tune(trials: Trials, costs: Costs, current: Settings, *, allow_processes: bool) -> Recommendation:
     """Finds what a flow is best run with, starting from what it is run with now."""
     recorded = record_well(trials)
-    trace = recorded.trace
+    trace, costs = recorded.trace, costs_for(recorded, costs)
     before = replace(trials.candidate(configuration_of(current)), settings=SettingArguments())
     candidates = named([before, *candidates_for(trials, trace.host.cores).values()])
     modes = allowed_modes(recorded.unsendable, allow_processes=allow_processes)
@@ -155,7 +155,8 @@ def _placed(trials: Trials, recorded: Recorded, costs: Costs) -> dict[str, Candi
     threads = Configuration(
         ExecutionMode.CONCURRENT, {ExecutionMode.CONCURRENT: default_workers(ExecutionMode.CONCURRENT)}
     )
-    found = best_modes(script_of(recorded.trace), threads, costs, [(ExecutionMode.MULTIPROCESSING, cores)])
+    script = script_of(recorded.trace).unrecorded(costs.recording)
+    found = best_modes(script, threads, costs, [(ExecutionMode.MULTIPROCESSING, cores)])
     kept = {who: mode for who, mode in found.modes.items() if who not in recorded.unsendable}
     return named([trials.candidate(Configuration(found.mode, found.workers, kept))]) if kept else {}
 

@@ -115,7 +115,7 @@ class AutoMode(SequentialMode):
         plan = self._scout.plan_elsewhere if self._tuning.mode is ExecutionMode.MULTIPROCESSING else None
         if plan is not None:
             undisturbed(rehome, machine, plan)
-        engine, own = self._quarters.engine_for(machine.plan)
+        engine, own = self._quarters.engine_for(machine.plan, self._tuning.workers)
         moved = PilotedMode(self.course, self._invoker, self._clock, engine, self._tuning, own_engine=own)
         with self._moving:
             self._moved = moved

@@ -27,10 +27,10 @@ class Quarters(NamedTuple):
     plan_elsewhere: Callable[[], Plan | None]
     """The job's plan for processes; `None` if its flow has changed meanwhile."""
 
-    def engine_for(self, plan: Plan) -> tuple[Engine, bool]:
-        """An engine that has what a plan needs, and whether it is for this job alone."""
+    def engine_for(self, plan: Plan, workers: int) -> tuple[Engine, bool]:
+        """An engine that has what a plan needs, so many processes among it, and whether it is for this job alone."""
         engine = self.shared or self.new_engine()
-        engine.crew.equip(plan.modes, plan.mode, engine)
+        engine.crew.equip(plan.modes, plan.mode, engine, {PROCESSES: workers} if plan.mode is PROCESSES else {})
         if plan.mode is THREADS:
             engine.crew[THREADS].elastic = True
         return engine, self.shared is None
@@ -51,7 +51,8 @@ def sized(settings: Settings, tuning: Callable[[], Tuning]) -> Settings:
         return settings
     few, known = min(most_threads(settings) or MOST_THREADS, FEW_THREADS, usable_cores() + 4), tuning()
     threads = known.workers if known.knows and known.mode is not PROCESSES else few
-    return settings.with_workers(threads, processes(settings))
+    most = most_processes(settings)
+    return settings.with_workers(threads, known.workers if known.mode is PROCESSES else min(most, usable_cores()))
 
 
 def most_threads(settings: Settings) -> int | None:
@@ -60,9 +61,9 @@ def most_threads(settings: Settings) -> int | None:
     return given.get(THREADS.value) if isinstance(given, Mapping) else given
 
 
-def processes(settings: Settings) -> int:
-    """How many processes a job in auto mode has, if it is ever run in any: as many as there are cores for."""
-    given, cores = settings.max_workers, usable_cores()
+def most_processes(settings: Settings) -> int:
+    """How many processes a job in auto mode may have: handlers that also wait keep more of them busy than cores."""
+    given, most = settings.max_workers, 2 * usable_cores()
     if not settings.allow_processes:
         return 0
-    return given.get(PROCESSES.value, cores) if isinstance(given, Mapping) else min(given or cores, cores)
+    return given.get(PROCESSES.value, most) if isinstance(given, Mapping) else min(given or most, most)

@@ -19,18 +19,22 @@ class Costs:
     """Of the loop's own time, for each time that a coroutine waits."""
     loop_timer: float = 0.4e-3
     """By how much a coroutine's wait is longer than a thread's: timers are rounded up."""
-    process_send: float = 40e-6
+    process_send: float = 10e-6
     """Of the calling process, with its GIL held; as is the next."""
-    process_receive: float = 40e-6
-    process_child: float = 40e-6
+    process_receive: float = 10e-6
+    process_child: float = 15e-6
     """Of the process that runs the handler."""
-    process_wake: float = 50e-6
+    process_wake: float = 80e-6
     """Until a process, or the thread that waits for its answer, has begun."""
     byte_send: float = 0.5e-9
     """Of the calling process, for each byte of arguments; as the next of the other."""
     byte_child: float = 0.5e-9
     gil_switch: float = 8e-6
     """For each time that the GIL's holder is made to let go."""
+    recording: float = 2e-6
+    """Of the CPU time of a recorded attempt, what measuring took; nothing of it is foretold."""
+    recorder: float = 15e-6
+    """What the engine takes more for an attempt that is recorded."""
 
 
 FREE = Costs(*(0.0 for _ in fields(Costs)))

@@ -185,6 +185,7 @@ class _Replay:
             costs = self._costs
             errand = Worker(self._processors, self._caller, self._caller, self._answered)
             errand.begin(worker.attempt, ((WAIT, costs.process_wake), (CALLER, costs.process_receive)))
+            self._ask_again_there(worker.attempt)
         else:
             self._settle(worker.attempt)
         index = self._take(pool)
@@ -194,6 +195,14 @@ class _Replay:
             self._processors.let_go(worker)
             pool.idle.append(worker)
         self._start_idle()
+
+    def _ask_again_there(self, index: int) -> None:
+        """A generator in another process is asked for many values at once: the next need not wait for the answer."""
+        for place, (follower, _) in enumerate(self._followers[index]):
+            if follower in self._script.needs.continued:
+                del self._followers[index][place]
+                self._met(follower)
+                return
 
     def _answered(self, errand: Worker) -> None:
         self._processors.let_go(errand)
@@ -225,10 +234,11 @@ class _Replay:
         if mode is ExecutionMode.MULTIPROCESSING:
             attempt = self._attempts[index]
             size, pickling = attempt.payload_bytes or 0, (attempt.pickle_ns or 0) / 2e9
-            yield CALLER, costs.process_send + pickling + size * costs.byte_send
-            if woken:
-                yield WAIT, costs.process_wake
-            before += costs.process_child + pickling + size * costs.byte_child
+            if index not in self._script.needs.continued:
+                yield CALLER, costs.process_send + pickling + size * costs.byte_send
+                if woken:
+                    yield WAIT, costs.process_wake
+                before += costs.process_child + pickling + size * costs.byte_child
         elif mode is ExecutionMode.CONCURRENT:
             if woken:
                 yield WAIT, costs.thread_wake

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from routilux.insight.needs import Needs, needs_of
 from routilux.insight.split import Split, splits_of
-from routilux.insight.trace import ThreadState, Trace
+from routilux.insight.trace import Attempt, ThreadState, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Script:
         """The same attempts with other durations."""
         return Script(self.trace, self.needs, splits)
 
+    def unrecorded(self, recording: float) -> Script:
+        """The same attempts as they would be if nothing were recorded, which took so many seconds of each."""
+        attempts = zip(self.trace.attempts, self.splits, strict=True)
+        return self.with_splits([_unrecorded(attempt, split, recording) for attempt, split in attempts])
+
     def supposing(self, supposition: Supposition) -> Script:
         """The same attempts with the durations that they would have then."""
         trace, factors = self.trace, dict[str, tuple[float, float]]()
@@ -48,6 +53,15 @@ class Script:
 def script_of(trace: Trace) -> Script:
     """What is needed to replay a trace."""
     return Script(trace, needs_of(trace), splits_of(trace))
+
+
+def _unrecorded(attempt: Attempt, split: Split, recording: float) -> Split:
+    """Where nothing was waited for, what is longer than its CPU time is the recorder's, too."""
+    if attempt.cpu_ns is None or not split.cpu:
+        return split
+    cpu = split.cpu if split.wait else min(split.cpu, attempt.cpu_ns / 1e9)
+    factor = max(0.0, cpu - recording) / split.cpu
+    return Split(split.python * factor, split.native * factor, split.wait)
 
 
 def _share_of_waits(trace: Trace, routine_id: str, states: frozenset[ThreadState]) -> float:

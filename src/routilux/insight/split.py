@@ -20,6 +20,9 @@ ENOUGH_LOOKS = 20
 SHORTEST_WAIT = 20e-6
 """Seconds; what seems to be less is the cost of taking the time."""
 
+LUCKY = 0.1
+"""Where threads queue for the GIL, so many find it free: those wait for nothing else than what they really wait for."""
+
 PRIOR = 2.0
 """Of a routine's CPU time all is taken to hold the GIL, with the weight of so many looks."""
 
@@ -97,10 +100,11 @@ def _wait_factor(trace: Trace, routine_id: str, measured: Sequence[Attempt]) -> 
         rare = waiting < observed.looks / ENOUGH_LOOKS
         return 0.0 if rare else waiting / (waiting + observed.states.get(ThreadState.CORE, 0.0))
     factor = 1.0
-    idle = [attempt.run_time - _cpu(attempt) for attempt in measured]
+    idle = sorted(attempt.run_time - _cpu(attempt) for attempt in measured)
     if idle and (mean := statistics.fmean(idle)) > 0:
-        factor = min(factor, max(0.0, statistics.median(idle)) / mean)
-    if seen:
+        typical = idle[int(len(idle) * (0.5 if observed.reliable else LUCKY))]
+        factor = min(factor, max(0.0, typical) / mean)
+    if seen and observed.reliable:
         blocked = waiting + observed.states.get(ThreadState.GIL, 0.0) + observed.states.get(ThreadState.CORE, 0.0)
         factor = min(factor, waiting / blocked if blocked else 0.0)
     return factor

@@ -35,6 +35,8 @@ class ThreadState(enum.StrEnum):
     """It waited for a child process."""
     OTHER = enum.auto()
     """It was in a system call of which nothing more is known."""
+    MISSED = enum.auto()
+    """Nobody knows: its handler had ended before it could be looked at."""
 
     @property
     def runs(self) -> bool:
@@ -44,7 +46,7 @@ class ThreadState(enum.StrEnum):
     @property
     def waits(self) -> bool:
         """Whether it waited for something that more processors or interpreters would not have given it sooner."""
-        return not self.runs and self not in (ThreadState.GIL, ThreadState.CORE)
+        return not self.runs and self not in (ThreadState.GIL, ThreadState.CORE, ThreadState.MISSED)
 
 
 class Attempt(NamedTuple):
@@ -94,8 +96,18 @@ class Observed(NamedTuple):
 
     @property
     def looks(self) -> float:
-        """How often somebody looked."""
-        return sum(self.states.values())
+        """How often somebody looked and saw something."""
+        return sum(self.states.values()) - self.missed
+
+    @property
+    def missed(self) -> float:
+        """How often somebody looked too late."""
+        return self.states.get(ThreadState.MISSED, 0.0)
+
+    @property
+    def reliable(self) -> bool:
+        """Whether most looks came in time: what is seen later is mostly what takes long."""
+        return self.missed <= self.looks
 
     def share_of(self, state: ThreadState) -> float:
         """The share of one state in all looks."""

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from routilux.insight.split import ENOUGH_LOOKS, Split, splits_of
 from routilux.insight.trace import Attempt, Observed, ThreadState, Trace
 
+SHORT = 20e-6
+"""Seconds; a handler that takes less has not the time to let go of the GIL and to get it back."""
+
 ENOUGH_ATTEMPTS = 20
 """A routine with fewer is not judged."""
 
@@ -77,11 +80,15 @@ def _verdict(attempts: Sequence[Attempt], splits: Sequence[Split], observed: Obs
     if not service:
         return Verdict(Kind.NOT_SURE, "it takes no time that could be measured")
     seen = observed.looks >= ENOUGH_LOOKS
+    if gil and not seen and statistics.median(attempt.run_time for attempt in attempts) < SHORT:
+        return Verdict(Kind.PYTHON, f"it is so short, less than {SHORT * 1e6:.0f} µs, that it holds the GIL throughout")
+    if not observed.reliable and wait > (1 - MOST) * service:
+        return Verdict(Kind.NOT_SURE, "its handlers have mostly ended before they can be looked at")
     if seen and observed.share_of(ThreadState.LOCK) > LOCK_SHARE:
         return Verdict(Kind.LOCK, f"{observed.share_of(ThreadState.LOCK):.0%} of its time it was found at a lock")
     if wait > MOST * service:
         return _waiting(wait / service, observed, seen=seen)
-    if gil and not seen and observed.gil_share is None and python + native > MOST * service:
+    if gil and not seen and observed.gil_share is None:
         found = f"only {observed.looks:.0f} looks, {ENOUGH_LOOKS} are needed"
         return Verdict(Kind.NOT_SURE, f"{found} to tell Python from native code")
     if python > MOST * service:

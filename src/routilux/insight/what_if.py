@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from routilux.execution_mode import ExecutionMode
 from routilux.insight.configuration import Configuration, usual
@@ -124,13 +124,15 @@ def what_if(
     """Answers for a recorded job, by default for all usual configurations of its machine."""
     if configurations is None:
         configurations = usual(trace.host.cores)
-    script, recorded = script_of(trace), recorded_configuration(trace)
+    whole, recorded = script_of(trace), recorded_configuration(trace)
+    itself = replay(whole, recorded, _with_recorder(costs)).wall_time
+    script = whole.unrecorded(costs.recording)
     base = replay(script, recorded, costs).wall_time
     most = MOST_REPLAYED // max(1, len(trace.attempts) * len(configurations))
     others = _resampled(script, random.Random(seed), min(repeats, max(3, most)))
     predictions = [_predict(script, others, configuration, costs) for configuration in configurations]
     return WhatIf(
-        SelfCheck(trace.wall_time, base),
+        SelfCheck(trace.wall_time, itself),
         tuple(sorted(predictions, key=lambda one: one.wall_time)),
         _ranked([_gain(script, recorded, costs, base, who, _twice_as_fast(who)) for who in _routines(trace)]),
         _ranked([_gain(script, recorded, costs, base, state, _without(state)) for state in _waits(trace)]),
@@ -153,6 +155,12 @@ def best_modes(
             if took < wall_time * (1 - TIE):
                 best, wall_time = candidate, took
     return best
+
+
+def _with_recorder(costs: Costs) -> Costs:
+    """What an activation costs where it is recorded."""
+    more = costs.recorder
+    return replace(costs, sequential=costs.sequential + more, thread=costs.thread + more, loop=costs.loop + more)
 
 
 def _predict(script: Script, others: Sequence[Script], configuration: Configuration, costs: Costs) -> Prediction:

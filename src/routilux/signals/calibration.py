@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import platform
+import statistics
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ from routilux.context import Context
 from routilux.errors import MissingExtraError, SettingError
 from routilux.execution_mode import ExecutionMode
 from routilux.insight.costs import Costs
+from routilux.insight.trace import Trace
 
 WIDE = 2000
 DEEP = 100
@@ -52,6 +54,10 @@ class NullJob(Protocol):
     def history(self) -> Sequence[Mapping[str, Any]]:
         """Its records."""
 
+    @property
+    def trace(self) -> Trace:
+        """Where its time went, if it was recorded."""
+
 
 class NullFlow(AbstractContextManager["NullFlow"], Protocol):
     """What is asked of a flow."""
@@ -65,7 +71,7 @@ class NullFlow(AbstractContextManager["NullFlow"], Protocol):
     def connect(self, source: str, target: str) -> Any:
         """Connects two."""
 
-    def execute(self, entry: str, entry_params: Mapping[str, Any]) -> NullJob:
+    def execute(self, entry: str, entry_params: Mapping[str, Any], *, recording: bool = False) -> NullJob:
         """Runs a job."""
 
 
@@ -141,7 +147,14 @@ def calibrate(new_flow: NewFlow) -> Costs:
 
 def _sequential(new_flow: NewFlow) -> dict[str, float]:
     with new_flow("calibration") as flow:
-        return {"sequential": _wide(flow, nothing)}
+        cost = _wide(flow, nothing)
+        plain = flow.execute("spread", {"count": WIDE}).history
+        recorded = flow.execute("spread", {"count": WIDE}, recording=True)
+    took = statistics.median(one["execution_time"] for one in plain if one["routine_id"] == "leaf")
+    attempts = [one for one in recorded.trace.attempts if one.routine_id == "leaf"]
+    measuring = statistics.median((one.cpu_ns or 0) / 1e9 for one in attempts) - took
+    engine = (recorded.duration - sum(one.run_time for one in recorded.trace.attempts)) / len(attempts) - cost
+    return {"sequential": cost, "recording": max(0.0, measuring), "recorder": max(0.0, engine)}
 
 
 def _threads(new_flow: NewFlow) -> dict[str, float]:

@@ -48,6 +48,9 @@ NEAR_GIL = range(-64, 256)
 
 LEARNING_LOOKS = 8
 
+FEW_LOOKS = 5
+"""So few at native code say little."""
+
 RUNNING = Call(-2, 0)
 GONE = Call(-3, 0)
 
@@ -179,6 +182,8 @@ class Probe:
         self._states: dict[str, dict[ThreadState, float]] = {}
         self._ticks = 0
         self._held = 0
+        self._native = self._off_core = 0
+        """While nobody had the GIL: how many threads were found running, or ready to and without a core."""
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="routilux-probe", daemon=True)
         self._eyes: Eyes | None = None
@@ -279,15 +284,28 @@ class Probe:
 
     def _count(self, seen: list[tuple[str, ThreadState | None]], *, held: bool) -> None:
         suspects = [one for one in seen if one[1] in (None, ThreadState.GIL)] or seen
+        if not held:
+            self._native += sum(one[1] is ThreadState.NATIVE for one in seen)
+            self._off_core += sum(one[1] is ThreadState.CORE for one in seen)
+        running = self._running()
         for one in seen:
             routine_id, state = one
             holding = 1 / len(suspects) if held and one in suspects else 0.0
             if state is None and not held:
                 continue
             counts = self._states.setdefault(routine_id, {})
-            for found, share in ((ThreadState.PYTHON, holding), (state or ThreadState.GIL, 1 - holding)):
+            for found, share in (
+                (ThreadState.PYTHON, holding * running),
+                (ThreadState.CORE, holding * (1 - running)),
+                (state or ThreadState.MISSED, 1 - holding),
+            ):
                 if share:
                     counts[found] = counts.get(found, 0.0) + share
+
+    def _running(self) -> float:
+        """The chance that who has the GIL has a core, too: where there is native code, that of those who run it."""
+        found = self._native + self._off_core
+        return 1 - (self._off_core / found * self._native / (self._native + FEW_LOOKS) if found else 0.0)
 
 
 class CoreQueue:

@@ -12,6 +12,7 @@ Nothing is changed for a gain of less than `WORTH_IT`, and what does not prove i
 from __future__ import annotations
 
 import enum
+import math
 
 from routilux.execution_mode import ExecutionMode
 from routilux.insight.term import Term
@@ -70,7 +71,7 @@ class Pilot:
     """Of one flow. One thread at a time uses it."""
 
     def __init__(self, cores: float, cap: int = MOST_THREADS, processes: int = 0) -> None:
-        """`cap` is how many threads there may be, `processes` how many of those there are if there are any."""
+        """`cap` is how many threads there may be, `processes` how many of those."""
         self._cores = cores
         self._cap = cap
         self._processes = processes
@@ -171,7 +172,9 @@ class Pilot:
         sending = self._sending or Sending()
         if self._processes < 2 or sending.refusal is not None:
             return None
-        return elsewhere(load, self._processes, self._cores, sending)
+        few = elsewhere(load, min(self._processes, math.ceil(self._cores)), self._cores, sending)
+        many = elsewhere(load, self._processes, self._cores, sending)
+        return many if many.rate >= WORTH_IT * few.rate else few
 
     def _is_refuted(self, found: Forecast) -> bool:
         before = self._refuted.get(found.mode)
