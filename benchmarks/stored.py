@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,6 +20,7 @@ from routilux import Context, Flow, routine
 
 CHAIN = 100
 BODY = b"x" * 200
+MANY_JOBS = 20
 STEPS = 10
 
 
@@ -167,28 +169,35 @@ def stored_pending(scale: float, _repetitions: int) -> list[Figure]:
 
 
 def stored_dbos(scale: float, repetitions: int) -> list[Figure]:
-    """The same job of ten steps, one after another, in DBOS on SQLite.
+    """The same job of ten steps in DBOS on SQLite: one job after another, and many at once.
 
-    At `power` one commit a step, which nobody can do without, takes a twentieth of their time by itself.
+    At `power`, one after another, a commit a step takes a twentieth of their time by itself, and nobody can do without;
+    jobs that run side by side share commits.
     """
-    measure = f"stored, power: jobs of {STEPS} steps, against DBOS on SQLite"
+    measure = f"jobs of {STEPS} steps, against DBOS on SQLite"
     if importlib.util.find_spec("dbos") is None:
-        return [skipped(measure, "dbos")]
+        return [skipped(f"stored: {measure}", "dbos")]
     from benchmarks.contenders.dbos_steps import dbos_jobs
 
-    jobs = max(2, int(20 * scale))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        figures = []
-        for durability in ("power", "process"):
-            store = folder / f"{durability}.db"
-            with dbos_jobs(folder, STEPS) as theirs, chained(STEPS, store=store, durability=durability) as flow:
+    figures = []
+    for durability, at_once, target in (("process", 1, 20.0), ("power", 1, None), ("power", MANY_JOBS, 20.0)):
+        jobs = max(2, int(max(20, at_once) * scale))
+        mode = "sequential" if at_once == 1 else "concurrent"
+        with tempfile.TemporaryDirectory() as name, dbos_jobs(Path(name), STEPS) as theirs:
+            flow = chained(STEPS, store=Path(name, "jobs.db"), durability=durability, execution_mode=mode)
+            with flow:
+                ours, others = partial(_jobs, flow, jobs, at_once), partial(theirs, jobs, at_once)
+                title = f"stored, {durability}: {'' if at_once == 1 else f'{at_once} '}{measure}"
+                figures.append(speed_up(title, target, ours, others, repetitions))
+    return figures
 
-                def execute(flow: Flow = flow) -> int:
-                    for _ in range(jobs):
-                        assert flow.execute("step_0", {"x": 1}).result == 1
-                    return jobs * STEPS
 
-                title = measure.replace("power", durability)
-                figures.append(speed_up(title, 20, execute, lambda run=theirs: run(jobs), repetitions))
-        return figures
+def _jobs(flow: Flow, jobs: int, at_once: int) -> int:
+    """Runs so many jobs, so many of them at once, and gives how many steps that were."""
+    if at_once == 1:
+        for _ in range(jobs):
+            assert flow.execute("step_0", {"x": 1}).result == 1
+    else:
+        done = [job.result for job in flow.map("step_0", [{"x": 1}] * jobs, max_jobs=at_once)]
+        assert done == [1] * jobs
+    return jobs * STEPS

@@ -55,6 +55,7 @@ def test_every_row_can_be_measured_and_its_counts_are_right(row: str) -> None:
         assert figure in skipped or figure["best"] >= 0 or figure["unit"] == "ms"
 
 
+@pytest.mark.timeout(300)
 def test_what_the_engine_says_of_flows_can_be_held_against_what_is_measured() -> None:
     figures = json.loads(python("-m", "benchmarks.insight", "--quick", "--json", "--flow", "tiny"))
     assert [figure["measure"].split(":")[0] for figure in figures] == [
