@@ -10,6 +10,7 @@ import pytest
 from routilux.stores.opening import open_store
 from routilux.stores.port import Durability
 from tests.postgres import Server
+from tests.stores.compaction import *  # noqa: F403
 from tests.stores.contract import *  # noqa: F403
 from tests.stores.contract import OpenAgain
 from tests.stores.keys import *  # noqa: F403

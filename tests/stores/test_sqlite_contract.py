@@ -14,6 +14,7 @@ import pytest
 
 from routilux.stores.port import Durability
 from routilux.stores.sqlite.store import open_store
+from tests.stores.compaction import *  # noqa: F403
 from tests.stores.contract import *  # noqa: F403
 from tests.stores.contract import OpenAgain
 from tests.stores.keys import *  # noqa: F403

@@ -1,7 +1,8 @@
 """What makes damage visible: every entry of a job carries a hash over itself and all before it.
 
 The first link is made of the job itself, so that neither its request nor an entry can change, vanish or move to another
-job unnoticed. The last link, kept apart, shows that none is missing at the end.
+job unnoticed. The last link, kept apart, shows that none is missing at the end. An entry that stands for those before
+it is linked to the first, which stays: only who may write can make it follow that one.
 
 With a key, a link is an HMAC: who has not the key can make none. Without one, whoever may write to the store can also
 write links that fit, so that only accidents are found.

@@ -26,6 +26,13 @@ class Addition(NamedTuple):
     """What is executed with them, or else they are not added."""
 
 
+class Compaction(NamedTuple):
+    """One entry of a job in place of all but its first."""
+
+    job_id: str
+    entry: Entry
+
+
 class StatusChange(NamedTuple):
     """Where a job stands now."""
 
@@ -51,6 +58,6 @@ class Barrier(NamedTuple):
     """Nothing, in its turn."""
 
 
-Change: TypeAlias = Submission | Addition | StatusChange | Removal | Barrier
+Change: TypeAlias = Submission | Addition | Compaction | StatusChange | Removal | Barrier
 Answer: TypeAlias = StoredJob | StoreError | None
 """A job for a submission, an error for a change that alone could not be made, else nothing."""

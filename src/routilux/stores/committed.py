@@ -10,7 +10,7 @@ from typing import NamedTuple
 from routilux.errors import ForkedError, StoreError
 from routilux.facts import Statement
 from routilux.ports import Clock
-from routilux.stores.changes import Addition, Removal, StatusChange, Submission
+from routilux.stores.changes import Addition, Compaction, Removal, StatusChange, Submission
 from routilux.stores.committer import Committer
 from routilux.stores.port import Entry, Finished, NewJob, Records, Store, StoredEntry, StoredJob, Then
 from routilux.stores.retention import Retention, remove_finished
@@ -75,6 +75,10 @@ class CommittedStore(Store):
     def write(self, job_id: str, entries: Sequence[Entry], statements: Sequence[Statement] = ()) -> None:
         self._same_process()
         self._committer.make(Addition(job_id, entries, statements))
+
+    def compact(self, job_id: str, entry: Entry) -> None:
+        self._same_process()
+        self._committer.accept(Compaction(job_id, entry))
 
     def set_status(self, job_id: str, status: str) -> None:
         self._same_process()

@@ -50,7 +50,7 @@ class StoredEntry(NamedTuple):
     """An entry that is kept."""
 
     seq: int
-    """From 1, for each job by itself, without a gap."""
+    """From 1, for each job by itself; without a gap, but where the job was compacted: there it is after the first."""
     epoch: int
     """How often the store had been opened for writing when it was written."""
     entry: Entry
@@ -82,7 +82,7 @@ class StoredJob(NamedTuple):
     changed_at: int
     """When its last entry was."""
     entries: int
-    """How many it has."""
+    """How many it has been given; those that it was compacted by are not there any more."""
 
 
 class Finished(NamedTuple):
@@ -90,7 +90,7 @@ class Finished(NamedTuple):
 
     job_id: str
     entries: int
-    """How many it has, about."""
+    """How many it has at most, about."""
 
 
 class Records(ABC):
@@ -117,7 +117,7 @@ class Records(ABC):
 
     @abstractmethod
     def entries(self, job_id: str, after: int = 0) -> Iterator[StoredEntry]:
-        """The entries of a job from number `after` + 1 on, a page at a time.
+        """The entries of a job from number `after` + 1 on, as they are at one moment, a page at a time.
 
         Raises `StoreDamagedError` where the first one stands that is not what was written, after all before it.
         """
@@ -179,6 +179,13 @@ class Store(Records):
 
         KeyboardInterrupt and SystemExit come out of it before anything is written or after all of it is: once the
         store has been flushed, `job` says which. Not to be called by a `then`. `statements` as for `append`.
+        """
+
+    @abstractmethod
+    def compact(self, job_id: str, entry: Entry) -> None:
+        """Accepts an entry that stands for all that a job has, in order with them; nobody waits for it.
+
+        Together with its being kept, all of the job go but the first, which says what the job is.
         """
 
     @abstractmethod

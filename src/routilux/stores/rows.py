@@ -11,6 +11,9 @@ from routilux.stores.port import Entry, StoredEntry
 JOB = "number, job_id, flow_id, key, status, created_at, entries, chain, crc"
 FACT = "seq, epoch, kind, at, body, chain"
 
+FIRST = 1
+"""The number of the entry that stays, whatever others stand for."""
+
 FactRow: TypeAlias = tuple[int, int, str, int, bytes, bytes]
 """The columns of `FACT`."""
 
@@ -75,16 +78,17 @@ class Verifier:
         self._seq, self._last = seq, link
 
     def entry(self, row: FactRow) -> StoredEntry:
-        """The next entry."""
-        seq = self._seq + 1
+        """The next entry; after the first that may be one which stands for all up to it."""
+        expected = self._seq + 1
         if tuple(map(type, row)) != _FACT_TYPES:
-            raise self._job.damaged(seq, "its columns are of other types")
-        if row[0] != seq:
-            raise self._job.damaged(seq, "it is missing")
+            raise self._job.damaged(expected, "its columns are of other types")
+        seq = row[0]
+        if seq < expected or (seq > expected and self._seq != FIRST):
+            raise self._job.damaged(expected, "it is missing")
         entry = Entry(row[2], row[3], row[4])
         link = self._chain.next(self._last, seq, row[1], entry)
         if link != row[5] or (seq == self._job.entries and link != self._job.chain):
-            raise self._job.damaged(seq, "it is another")
+            raise self._job.damaged(expected, "it is another" if seq == expected else "it is missing")
         self._seq, self._last = seq, link
         return StoredEntry(seq, row[1], entry)
 

@@ -6,15 +6,15 @@ goes to the server in one piece.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from routilux.errors import KeyTakenError, StoreError, UnknownJobError
 from routilux.stores.chain import Chain
-from routilux.stores.changes import Addition, Answer, Change, Removal, StatusChange, Submission
+from routilux.stores.changes import Addition, Answer, Change, Compaction, Removal, StatusChange, Submission
 from routilux.stores.port import Entry, NewJob, StoredJob
 from routilux.stores.postgres.rows import WholeJob
-from routilux.stores.rows import FactRow, JobRow
+from routilux.stores.rows import FIRST, FactRow, JobRow
 
 Key: TypeAlias = tuple[str, str]
 Fact: TypeAlias = tuple[int, int, str, int, bytes, bytes]
@@ -47,6 +47,7 @@ class Batch:
     __slots__ = (
         "answers",
         "changed",
+        "compacted",
         "facts",
         "new",
         "next_number",
@@ -54,23 +55,34 @@ class Batch:
         "touched",
         "_chain",
         "_epoch",
+        "_firsts",
         "_heads",
         "_keys",
         "_requests",
     )
 
     def __init__(
-        self, epoch: int, heads: dict[str, Head], found: Iterable[WholeJob], next_number: int, chain: Chain
+        self,
+        epoch: int,
+        heads: dict[str, Head],
+        found: Iterable[WholeJob],
+        next_number: int,
+        chain: Chain,
+        firsts: Mapping[str, bytes],
     ) -> None:
+        """`firsts` are the links of the first entries of jobs that are to be compacted."""
         self.answers: list[Answer] = []
         self.facts: list[Fact] = []
         self.new: dict[str, JobRow] = {}
         self.changed: dict[str, JobRow] = {}
         """Rows that are in the store and have another status."""
         self.removed: dict[str, int] = {}
+        self.compacted: dict[int, int] = {}
+        """By number: up to which entry all of a job go but the first."""
         self.touched: set[str] = set()
         self.next_number = next_number
         self._epoch = epoch
+        self._firsts = dict(firsts)
         self._chain = chain
         self._heads = heads
         self._keys: dict[Key, str] = {}
@@ -90,6 +102,8 @@ class Batch:
             return
         elif isinstance(change, StatusChange):
             answer = self._set_status(change)
+        elif isinstance(change, Compaction):
+            answer = self._compact(change)
         else:
             answer = self._remove(change) if isinstance(change, Removal) else None
         self.answers.append(answer)
@@ -103,6 +117,8 @@ class Batch:
             seq += 1
             at = entry.at
             chain = self._chain.next(chain, seq, epoch, entry)
+            if seq == FIRST:
+                self._firsts[job_id] = chain
             self.facts.append((number, seq, entry.kind, at, entry.body, chain))
         head.seq, head.at, head.chain = seq, at, chain
         self.touched.add(job_id)
@@ -146,6 +162,21 @@ class Batch:
         rows[change.job_id] = head.job
         return None
 
+    def _compact(self, change: Compaction) -> StoreError | None:
+        job_id, entry = change
+        head, first = self._heads.get(job_id), self._firsts.get(job_id)
+        if head is None or first is None:
+            return self._add(job_id, [entry])
+        number, last = head.job.number, head.seq
+        self.facts = [fact for fact in self.facts if fact[0] != number or fact[1] <= FIRST]
+        self.compacted[number] = last
+        head.seq, head.at, head.chain = last + 1, entry.at, self._chain.next(first, last + 1, self._epoch, entry)
+        self.facts.append((number, head.seq, entry.kind, entry.at, entry.body, head.chain))
+        head.job = head.job._replace(entries=head.seq, chain=head.chain)
+        (self.new if job_id in self.new else self.changed)[job_id] = head.job
+        self.touched.add(job_id)
+        return None
+
     def _remove(self, removal: Removal) -> StoreError | None:
         job_id = removal.job_id
         head = self._heads.get(job_id)
@@ -158,6 +189,7 @@ class Batch:
         self.facts = [fact for fact in self.facts if fact[0] != job.number]
         self.new.pop(job_id, None)
         self.changed.pop(job_id, None)
+        self.compacted.pop(job.number, None)
         self.removed[job_id] = job.number
         self.touched.discard(job_id)
         if job.key is not None:

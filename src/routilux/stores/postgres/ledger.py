@@ -19,7 +19,7 @@ from psycopg.pq import TransactionStatus
 
 from routilux.errors import StoreDamagedError, StoreError
 from routilux.stores.chain import Chain
-from routilux.stores.changes import Addition, Answer, Barrier, Change, Submission
+from routilux.stores.changes import Addition, Answer, Barrier, Change, Compaction, Submission
 from routilux.stores.port import Durability
 from routilux.stores.postgres.address import Address
 from routilux.stores.postgres.batch import Batch, Fact, Head, head_of
@@ -27,8 +27,8 @@ from routilux.stores.postgres.owner import Right, fenced, take, take_again
 from routilux.stores.postgres.rows import WholeJob, find_jobs
 from routilux.stores.postgres.session import session_for_writing, store_error
 from routilux.stores.postgres.statements import Statements
-from routilux.stores.postgres.tables import check_version, make_tables
-from routilux.stores.rows import JOB, JobRow
+from routilux.stores.postgres.tables import VERSION, check_version, make_tables
+from routilux.stores.rows import FIRST, JOB, JobRow
 
 HEADS_EVERY = 1_000_000_000
 _HEADS_REMEMBERED = 10_000
@@ -56,6 +56,13 @@ UPDATE jobs SET status = new.status, entries = new.entries, chain = new.chain, c
 FROM unnest(%b::bigint[], %b::text[], %b::bigint[], %b::bytea[], %b::bigint[])
 AS new (number, status, entries, chain, crc), owner
 WHERE jobs.number = new.number AND owner.epoch = %s
+"""
+_FIRSTS = """
+SELECT job_id, facts.chain FROM jobs JOIN facts ON job = number AND seq = %s WHERE job_id = ANY(%s)
+"""
+_COMPACT = """
+DELETE FROM facts USING unnest(%b::bigint[], %b::bigint[]) AS gone (job, last)
+WHERE facts.job = gone.job AND seq > %s AND seq <= gone.last
 """
 _NAMED = """
 job_id = ANY(%(ids)s::text[]) OR number IN (SELECT number FROM unnest(%(flows)s::text[], %(keys)s::text[])
@@ -98,8 +105,9 @@ class Ledger:
             take(self._session, address)
             make_tables(self._session, address, chain.mark)
             check_version(self._session, address, chain)
-            query = "UPDATE owner SET epoch = epoch + 1, pid = %s, host = %s, since = %s RETURNING epoch, purges"
-            epoch, self._purges = self._row(query, (pid, host, now))
+            query = "UPDATE owner SET epoch = epoch + 1, pid = %s, host = %s, since = %s, version = %s "
+            query += "RETURNING epoch, purges"
+            epoch, self._purges = self._row(query, (pid, host, now, VERSION))
             self._right = Right(epoch, self._session.info.backend_pid)
         except psycopg.Error as error:
             self._session.close()
@@ -155,7 +163,8 @@ class Ledger:
 
     def _written(self, changes: Sequence[Change]) -> list[Answer]:
         self._left = _NOTHING
-        batch = Batch(self.epoch, self._heads, self._looked_up(changes), self._next_number, self._chain)
+        found = self._looked_up(changes)
+        batch = Batch(self.epoch, self._heads, found, self._next_number, self._chain, self._firsts(changes))
         begun = any(isinstance(change, Addition) and change.statements for change in changes)
         if begun:
             self._begin()
@@ -169,7 +178,7 @@ class Ledger:
         last = batch.facts[-1] if batch.facts else None
         purges = self._purges + len(batch.removed)
         self._left = _Left(changes, batch.answers, last, purges if batch.removed and last is None else None)
-        if begun or batch.new or batch.changed or batch.removed:
+        if begun or batch.new or batch.changed or batch.removed or batch.compacted:
             self._transact(batch, begun=begun)
         elif batch.facts and self._add(batch.facts) != len(batch.facts):
             raise fenced(self._address)
@@ -196,6 +205,11 @@ class Ledger:
         values = {"ids": unknown, "flows": [flow_id for flow_id, _ in keys], "keys": [key for _, key in keys]}
         return find_jobs(self._session, _NAMED, values, self._chain)
 
+    def _firsts(self, changes: Sequence[Change]) -> dict[str, bytes]:
+        """The links of the first entries of the jobs that are to be compacted."""
+        compacted = [change.job_id for change in changes if isinstance(change, Compaction)]
+        return dict(self._session.execute(_FIRSTS, (FIRST, compacted), binary=True).fetchall()) if compacted else {}
+
     def _add(self, facts: Sequence[Fact]) -> int:
         if len(facts) == 1:
             return self._session.execute(_ADD_ONE, (*facts[0], self.epoch), prepare=True).rowcount
@@ -218,6 +232,9 @@ class Ledger:
                 self._session.execute("DELETE FROM facts WHERE job = ANY(%s)", (list(batch.removed.values()),))
                 self._session.execute("DELETE FROM jobs WHERE number = ANY(%s)", (list(batch.removed.values()),))
                 self._session.execute("UPDATE owner SET purges = purges + %s", (len(batch.removed),))
+            if batch.compacted:
+                numbers, lasts = list(batch.compacted), list(batch.compacted.values())
+                self._session.execute(_COMPACT, (numbers, lasts, FIRST))
             if batch.new:
                 rows = [(*job, self._chain.seal(job)) for job in batch.new.values()]
                 self._session.execute(_ADD_JOBS, [*map(list, zip(*rows, strict=True))], prepare=True)

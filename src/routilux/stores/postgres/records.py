@@ -11,16 +11,17 @@ from routilux.stores.chain import Chain
 from routilux.stores.port import FINISHED, Finished, Records, StoredEntry, StoredJob
 from routilux.stores.postgres.address import Address
 from routilux.stores.postgres.rows import WHOLE_JOB, find_jobs, whole_job
-from routilux.stores.postgres.session import Sessions, session_for_reading
+from routilux.stores.postgres.session import Session, Sessions, session_for_reading
 from routilux.stores.postgres.tables import check_version
 from routilux.stores.postgres.values import loaded
-from routilux.stores.rows import FACT, Verifier, removed_meanwhile
+from routilux.stores.rows import FACT, JobRow, Verifier, removed_meanwhile
 
 _PAGE = 500
 _OVER = f"""
 jobs.number > %(after)s AND jobs.status = ANY(%(statuses)s::text[]) AND last.at < %(before)s
 ORDER BY jobs.number LIMIT {_PAGE}
 """
+_AT_ONE_MOMENT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _ENTRIES = f"SELECT {FACT} FROM facts WHERE job = %s AND seq {{}} %s ORDER BY seq LIMIT {_PAGE}"
 
 
@@ -88,26 +89,15 @@ class PostgresRecords(Records):
 
     def _entries(self, job_id: str, after: int) -> Iterator[StoredEntry]:
         with self._sessions.one() as session:
-            found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}, self._chain)
-            if not found:
-                return
-            job = found[0].job
-            verifier = Verifier(job, self._chain)
-            before = session.execute(_ENTRIES.format("="), (job.number, after)).fetchone()
-            if before is None and after > job.entries:
-                return
-            if after == 0 or before is None:
-                verifier.request(before)
-            else:
-                verifier.trust(after, before[5])
-            while rows := session.execute(_ENTRIES.format(">"), (job.number, after), binary=True).fetchall():
-                for row in rows:
-                    entry = verifier.entry(row)
-                    after = entry.seq
-                    yield entry
-                if len(rows) < _PAGE:
-                    break
-            verifier.end()
+            session.execute(_AT_ONE_MOMENT)
+            try:
+                found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}, self._chain)
+                if not found:
+                    return
+                yield from _entries(session, found[0].job, Verifier(found[0].job, self._chain), after)
+            finally:
+                if not session.closed:
+                    session.execute("ROLLBACK")
             if not find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}, self._chain):
                 raise removed_meanwhile(job_id)
 
@@ -116,3 +106,25 @@ class PostgresRecords(Records):
 
     def close(self) -> None:
         self._sessions.close()
+
+
+def _entries(session: Session, job: JobRow, verifier: Verifier, after: int) -> Iterator[StoredEntry]:
+    before = session.execute(_ENTRIES.format("="), (job.number, after)).fetchone()
+    if before is None and after > job.entries:
+        return
+    if after and before is not None:
+        verifier.trust(after, before[5])
+        last = after
+    else:
+        # What it is to begin after has gone, because a later one stands for it: that one follows the first.
+        verifier.request(session.execute(_ENTRIES.format("="), (job.number, 0)).fetchone())
+        last = 0
+    while rows := session.execute(_ENTRIES.format(">"), (job.number, last), binary=True).fetchall():
+        for row in rows:
+            entry = verifier.entry(row)
+            last = entry.seq
+            if last > after:
+                yield entry
+        if len(rows) < _PAGE:
+            break
+    verifier.end()

@@ -9,7 +9,9 @@ from routilux.stores.chain import Chain
 from routilux.stores.postgres.address import Address
 from routilux.stores.postgres.session import Session
 
-VERSION = 2
+VERSION = 3
+READABLE = (2, VERSION)
+"""The versions of stores that can be read; one that is opened for writing becomes one of this version."""
 
 TABLES = f"""
 CREATE TABLE owner (
@@ -59,10 +61,10 @@ def check_version(session: Session, address: Address, chain: Chain | None) -> No
         found = session.execute("SELECT version FROM owner").fetchone()
     except psycopg.errors.UndefinedColumn:
         found = None
-    if found != (VERSION,):
+    if found is None or found[0] not in READABLE:
         raise StoreVersionError(
-            f"The store {address.place} is of version {found and found[0]}, and this release reads version {VERSION}. "
-            "Use the release that wrote it."
+            f"The store {address.place} is of version {found and found[0]}, and this release reads up to version "
+            f"{VERSION}. Use the release that wrote it."
         )
     if chain is not None:
         row = session.execute("SELECT mark FROM owner").fetchone()

@@ -22,7 +22,9 @@ from routilux.errors import (
 from routilux.stores.port import Durability
 
 APPLICATION_ID = 0x526F7574
-VERSION = 2
+VERSION = 3
+READABLE = (2, VERSION)
+"""The versions of stores that can be read; one that is opened for writing becomes one of this version."""
 OLDEST_SQLITE = (3, 37)
 BUSY_SECONDS = 5.0
 
@@ -131,6 +133,8 @@ def _ready(connection: sqlite3.Connection, path: Path, durability: Durability, m
             connection.executescript(TABLES.format(mark=mark))
         _of_this_version(connection, path)
         connection.execute("PRAGMA journal_mode = WAL")
+        if connection.execute("PRAGMA user_version").fetchone() != (VERSION,):
+            connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durability is Durability.POWER else 'NORMAL'}")
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("PRAGMA secure_delete = ON")
@@ -166,10 +170,10 @@ def _of_this_version(connection: sqlite3.Connection, path: Path) -> sqlite3.Conn
     if application != APPLICATION_ID:
         connection.close()
         raise StoreVersionError(f"{path} is a database, but no store of Routilux. Give the path of another file.")
-    if version != VERSION:
+    if version not in READABLE:
         connection.close()
         raise StoreVersionError(
-            f"The store {path} is of version {version}, and this release reads version {VERSION}. "
+            f"The store {path} is of version {version}, and this release reads up to version {VERSION}. "
             "Use the release that wrote it."
         )
     return connection

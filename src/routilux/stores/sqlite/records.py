@@ -92,26 +92,11 @@ class SQLiteRecords(Records):
 
     def _entries(self, job_id: str, after: int) -> Iterator[StoredEntry]:
         with self.reading() as connection:
-            job = find_job(connection, job_id, self._chain)
-            if job is None:
-                return
-            verifier = Verifier(job, self._chain)
-            query = f"SELECT {FACT} FROM facts WHERE job = ? AND seq {{}} ? ORDER BY seq LIMIT {_PAGE}"
-            before = connection.execute(query.format("="), (job.number, after)).fetchone()
-            if before is None and after > job.entries:
-                return
-            if after == 0 or before is None:
-                verifier.request(before)
-            else:
-                verifier.trust(after, before[5])
-            while rows := connection.execute(query.format(">"), (job.number, after)).fetchall():
-                for row in rows:
-                    entry = verifier.entry(row)
-                    after = entry.seq
-                    yield entry
-                if len(rows) < _PAGE:
-                    break
-            verifier.end()
+            with as_of_now(connection):
+                job = find_job(connection, job_id, self._chain)
+                if job is None:
+                    return
+                yield from _entries(connection, job, Verifier(job, self._chain), after)
             if find_job(connection, job_id, self._chain) is None:
                 raise removed_meanwhile(job_id)
 
@@ -146,6 +131,29 @@ def as_of_now(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
+
+
+def _entries(connection: sqlite3.Connection, job: JobRow, verifier: Verifier, after: int) -> Iterator[StoredEntry]:
+    query = f"SELECT {FACT} FROM facts WHERE job = ? AND seq {{}} ? ORDER BY seq LIMIT {_PAGE}"
+    before = connection.execute(query.format("="), (job.number, after)).fetchone()
+    if before is None and after > job.entries:
+        return
+    if after and before is not None:
+        verifier.trust(after, before[5])
+        last = after
+    else:
+        # What it is to begin after has gone, because a later one stands for it: that one follows the first.
+        verifier.request(connection.execute(query.format("="), (job.number, 0)).fetchone())
+        last = 0
+    while rows := connection.execute(query.format(">"), (job.number, last)).fetchall():
+        for row in rows:
+            entry = verifier.entry(row)
+            last = entry.seq
+            if last > after:
+                yield entry
+        if len(rows) < _PAGE:
+            break
+    verifier.end()
 
 
 def _whole(

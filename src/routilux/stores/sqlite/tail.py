@@ -56,15 +56,17 @@ class Tail:
         if mark is None:
             return
         epoch, purges = connection.execute("SELECT epoch, purges FROM owner").fetchone()
+        # Where the entry itself has gone because another stands for it, that one comes after it.
         found = connection.execute(
-            "SELECT facts.chain FROM facts JOIN jobs ON job = number WHERE job_id = ? AND seq = ?",
+            "SELECT seq, facts.chain FROM facts JOIN jobs ON job = number WHERE job_id = ? AND seq >= ? "
+            "ORDER BY seq LIMIT 1",
             (mark.job_id, mark.seq),
         ).fetchone()
         lost = epoch < mark.epoch or purges < mark.purges
         if found is None:
             lost = lost or (mark.job_id is not None and purges == mark.purges)
         else:
-            lost = lost or found[0] != bytes.fromhex(mark.chain)
+            lost = lost or (found[0] == mark.seq and found[1] != bytes.fromhex(mark.chain))
         if lost:
             raise StoreDamagedError(
                 f"The store {path} has lost what was written last: entry {mark.seq} of job {mark.job_id} is not there. "
