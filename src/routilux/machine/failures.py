@@ -12,13 +12,15 @@ from routilux.strategies import ErrorStrategy, decision_on
 class Failures:
     """Decides, and keeps of each activation how many of its attempts were lost with their workers, or forgiven."""
 
-    __slots__ = ("_crashes", "_flow_strategy", "_forgiven", "_job_id", "forgiving")
+    __slots__ = ("_flow_strategy", "_job_id", "crashes", "forgiven", "forgiving")
 
     def __init__(self, job_id: str, flow_strategy: ErrorStrategy) -> None:
         self._job_id = job_id
         self._flow_strategy = flow_strategy
-        self._crashes: dict[int, int] = {}
-        self._forgiven: dict[int, int] = {}
+        self.crashes: dict[int, int] = {}
+        """By activation: how many of its attempts were lost with their workers."""
+        self.forgiven: dict[int, int] = {}
+        """By activation: up to which attempt nothing is held against it."""
         self.forgiving = False
         """Set while something happens again after which the job was revived: what stopped it is tried again."""
 
@@ -30,7 +32,7 @@ class Failures:
         """
         number = failure.activation_id
         if isinstance(failure.error, WorkerLostError):
-            crashes = self._crashes[number] = self._crashes.get(number, 0) + 1
+            crashes = self.crashes[number] = self.crashes.get(number, 0) + 1
             if crashes <= station.crash_retries:
                 return TryAgain(0)
         return self.advice(failure, station)
@@ -38,19 +40,19 @@ class Failures:
     def advice(self, failure: Failure, station: Station) -> Decision:
         """What the strategy says; asking for it changes nothing."""
         number = failure.activation_id
-        attempt = failure.attempt - self._crashes.get(number, 0) - self._forgiven.get(number, 0)
+        attempt = failure.attempt - self.crashes.get(number, 0) - self.forgiven.get(number, 0)
         again = failure.kind not in (FailureKind.INPUT, FailureKind.LOST)
         seed = f"{self._job_id}/{number}"
         return decision_on(failure.error, attempt, seed, station.strategy, self._flow_strategy, again=again)
 
     def forgive(self, failure: Failure) -> Decision:
         """Has an activation be tried again at once, and its attempts and crashes so far not counted any more."""
-        self._forgiven[failure.activation_id] = failure.attempt
-        self._crashes.pop(failure.activation_id, None)
+        self.forgiven[failure.activation_id] = failure.attempt
+        self.crashes.pop(failure.activation_id, None)
         return TryAgain(0)
 
     def forget(self, number: int) -> None:
         """An activation has ended for good."""
-        if self._crashes or self._forgiven:
-            self._crashes.pop(number, None)
-            self._forgiven.pop(number, None)
+        if self.crashes or self.forgiven:
+            self.crashes.pop(number, None)
+            self.forgiven.pop(number, None)

@@ -7,7 +7,7 @@ of each message it is asked what kind of gate it came to, and that costs five ti
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.firing import Batch, Collect, Keyed
@@ -72,6 +72,21 @@ class Gate:
     def parked(self) -> dict[int, int]:
         """By slot position: how many messages wait there; all slots that fire, also the empty ones."""
         raise NotImplementedError
+
+    def waiting(self) -> Iterator[tuple[int, Message]]:
+        """All that waits here, by slot position, so that to put it in again gives the same."""
+        raise NotImplementedError
+
+    @property
+    def is_simple(self) -> bool:
+        """Whether what waits and what is held is all there is to know."""
+        return True
+
+    def resume(self, generation: int, held: Mapping[int, Any]) -> None:
+        """Is what another one was that had let so much through."""
+        self.generation = generation
+        self.held.update(held)
+        self._open = len(self.station.holds) - len(self.held)
 
     def parked_in(self, position: int) -> int:
         """How many messages wait in one slot."""
@@ -152,6 +167,9 @@ class AllGate(Gate):
     def messages(self) -> list[Message]:
         return [message for queue in self._queues.values() for message in queue]
 
+    def waiting(self) -> Iterator[tuple[int, Message]]:
+        return ((position, message) for position, queue in self._queues.items() for message in queue)
+
 
 Partners: TypeAlias = tuple[Any, dict[int, deque[Message]]]
 """A key, and by slot position the messages that have it."""
@@ -205,7 +223,15 @@ class KeyedGate(Gate):
         return self._counts.get(position, 0)
 
     def messages(self) -> list[Message]:
-        return [message for _, queues in self._waiting.values() for queue in queues.values() for message in queue]
+        return [message for _, message in self.waiting()]
+
+    def waiting(self) -> Iterator[tuple[int, Message]]:
+        for _, queues in self._waiting.values():
+            yield from ((position, message) for position, queue in queues.items() for message in queue)
+
+    @property
+    def is_simple(self) -> bool:
+        return not self._complete
 
 
 class BatchGate(FlushingGate):
@@ -240,6 +266,10 @@ class BatchGate(FlushingGate):
     def messages(self) -> list[Message]:
         return list(self._queue)
 
+    def waiting(self) -> Iterator[tuple[int, Message]]:
+        position = min(self._triggers(), default=0)
+        return ((position, message) for message in self._queue)
+
 
 class CollectGate(FlushingGate):
     """A list of everything, when it is flushed; the first time also of nothing."""
@@ -263,6 +293,7 @@ class CollectGate(FlushingGate):
         values = self._values.copy()
         self._values.clear()
         self._served = True
+        self.generation += 1
         return Firing(tuple(self.held.get(one, values) for one in range(len(self.station.names))), ())
 
     @property
@@ -274,6 +305,14 @@ class CollectGate(FlushingGate):
 
     def messages(self) -> list[Message]:
         return []
+
+    def waiting(self) -> Iterator[tuple[int, Message]]:
+        position = min(self._triggers(), default=0)
+        return ((position, Message(value, 0, None)) for value in self._values)
+
+    def resume(self, generation: int, held: Mapping[int, Any]) -> None:
+        super().resume(generation, held)
+        self._served = generation > 0
 
     def values(self) -> Iterator[Any]:
         yield from self.held.values()

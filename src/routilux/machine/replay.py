@@ -15,6 +15,7 @@ from routilux.facts import Fact, Settled
 from routilux.machine.delivery import Activation, Queue
 from routilux.machine.folded import page_of, unfolded
 from routilux.machine.machine import Machine
+from routilux.machine.snapshot import Snapshot, restore
 from routilux.machine.step import apply
 
 
@@ -29,6 +30,11 @@ class Replay:
         """By mode: the last activation that has become ready."""
         self._again: dict[int, int] = {}
         """By activation that became ready once more: the last one that was ready before it did."""
+        self._begin_all()
+
+    def resume(self, snapshot: Snapshot) -> None:
+        """All that a snapshot stands for has happened."""
+        restore(self._machine, snapshot)
         self._begin_all()
 
     def tell(self, fact: Fact) -> None:
