@@ -91,7 +91,9 @@ def _leave_out(unwanted: Callable[[object], bool]) -> None:
 def keep_no_state() -> None:
     """What a routine keeps as its state is not written."""
     entry_of = of_log.entry_of
-    of_log.entry_of = lambda fact, origin, records, state=None: entry_of(fact, origin, records, None)
+    of_log.entry_of = lambda fact, origin, records, state=None, routine_id="": entry_of(
+        fact, origin, records, None, routine_id
+    )
 
 
 def keep_outcomes_twice() -> None:

@@ -99,7 +99,9 @@ class DurableRotation(Rotation):
         broken = seat.broken.pop(activation[0], None)
         if broken is not None:
             self._tell((seat, broken, None))
-        elif seat.log.must_note(activation):
+            return
+        seat.log.begins(activation)
+        if seat.log.must_note(activation):
             begins = Begun(activation[0], activation[5], self._clock.now())
             seat.log.append_begun(begins, lambda error: self.hear(seat, Noted(driver, activation, error)))
         else:
@@ -107,7 +109,10 @@ class DurableRotation(Rotation):
 
     def may_follow(self, seat: Seat, activation: Activation) -> bool:
         assert isinstance(seat, DurableSeat)
-        return activation[0] not in seat.broken and not seat.log.must_note(activation)
+        follows = activation[0] not in seat.broken and not seat.log.must_note(activation)
+        if follows:
+            seat.log.begins(activation)
+        return follows
 
     def begin_noted(self, seat: Seat, noted: Noted) -> None:
         """Starts an attempt if it is still wanted."""
@@ -255,7 +260,7 @@ class DurableEngine(Engine):
             # An outcome that writes comes alone.
             for outcome in word.facts:
                 assert isinstance(outcome, Settled)
-                self._heed(seat, seat.log.refused(outcome, word.error))
+                seat.log.append_refused(outcome, word.error, seat.kept)
             return
         if word.error is not None:
             seat.leaving = word.error

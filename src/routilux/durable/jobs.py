@@ -17,6 +17,7 @@ from routilux.durable.paper import Paper
 from routilux.durable.past import Past
 from routilux.durable.request import Request
 from routilux.durable.sequential import WINDOW, DurableSequentialMode
+from routilux.durable.shortening import Shortening
 from routilux.durable.structure import from_data, missing, part_of
 from routilux.durable.turns import Turns
 from routilux.engine import Engine
@@ -221,13 +222,17 @@ class StoredJobs:
         course, first, history = launch.new_course(
             planned, workers, window, streaming=streaming, recorder=recorder, origin=origin, tracked=not over
         )
-        suspects = 0
+        suspects, records = 0, self._paper.forms.records
+        shortening = Shortening(course, history, records)
         if past is not None:
-            self._tell_again(past, course)
+            self._tell_again(past, course, shortening)
+            if past.snapshot is not None:
+                history.resume(past.snapshot.history, past.snapshot.counts)
             ledger = course.machine.ledger
             history.absorb(taken_out(ledger.records), taken_out(ledger.unusual))
             suspects = course.machine.delivery.fired
-        log = JobLog(course, self._store, self._paper.forms.records, suspects)
+        shortening.in_parallel = isinstance(used, DurableEngine)
+        log = JobLog(course, self._store, records, shortening, suspects)
         invoker = launch.new_invoker(course, recorder)
         mode: Mode
         if over or course.machine.done:
@@ -244,18 +249,19 @@ class StoredJobs:
             course.finish(self._clock.now(), ())
         return prepared
 
-    def _tell_again(self, past: Past, course: Course) -> None:
+    def _tell_again(self, past: Past, course: Course, shortening: Shortening) -> None:
         """Has happen to a machine what happened to a job, and then that its process died, if it is not over."""
         replay = Replay(course.machine)
         for fact in past.facts(course, replay):
             if isinstance(fact, Started):
                 course.started_at = fact.moment
             replay.tell(fact)
-        for fact in self._lost(past, course, replay):
+        shortening.resume(past)
+        for fact in self._lost(past, course, replay, shortening):
             replay.tell(fact)
         replay.end()
 
-    def _lost(self, past: Past, course: Course, replay: Replay) -> list[Settled]:
+    def _lost(self, past: Past, course: Course, replay: Replay, shortening: Shortening) -> list[Settled]:
         """The attempts that a process died of, or that must not run twice, as failures; they are durable."""
         machine, origin = course.machine, course.origin
         if past.revived and (machine.done or machine.end is not None):
@@ -273,7 +279,7 @@ class StoredJobs:
         if revival:
             # Before it is durable that the job was revived: what nobody revived would be found to be over again.
             self._store.set_status(origin.job_id, JobStatus.PENDING.value)
-        JobLog(course, self._store, self._paper.forms.records).write([opened, *revival, *lost])
+        JobLog(course, self._store, self._paper.forms.records, shortening).write([opened, *revival, *lost])
         return lost
 
     def _forget(self, course: Course) -> None:

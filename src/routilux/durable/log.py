@@ -9,14 +9,17 @@ way that may be the end of the attempt or of the job; while there is, such an ou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeAlias
+
+import msgspec
 
 from routilux.course import Course
 from routilux.decision import TryAgain
 from routilux.durable.records import Records
+from routilux.durable.shortening import ELSEWHERE, Shortening
 from routilux.errors import PayloadError, StoreError, TransactionError
-from routilux.execution_mode import ExecutionMode
 from routilux.facts import Begun, Happening, JobStatus, Origin, Paused, Rang, Resumed, Settled, Statement, StoredFact
 from routilux.machine.delivery import Activation
 from routilux.machine.forecast import completes, decision_on, timed_out
@@ -25,9 +28,6 @@ from routilux.stores.port import Then as Told
 
 HARMLESS = (Paused, Resumed)
 """Facts by which nothing ends."""
-
-ELSEWHERE = (ExecutionMode.MULTIPROCESSING, ExecutionMode.DISTRIBUTED)
-
 
 Then: TypeAlias = Callable[[Sequence[Happening], StoreError | None], Callable[[], None]]
 """Is given what is durable, or why it never will be; gives what is to be called when that is all for now."""
@@ -50,11 +50,14 @@ class _Group:
 class JobLog:
     """Writes the facts of one job. Only the thread that steps the job's machine calls it, but for `tell`."""
 
-    def __init__(self, course: Course, store: Store, records: Records, suspects: int = 0) -> None:
+    def __init__(
+        self, course: Course, store: Store, records: Records, shortening: Shortening, suspects: int = 0
+    ) -> None:
         """`suspects`: activations up to this number may be why a process died."""
         self._course = course
         self._store = store
         self._records = records
+        self._shortening = shortening
         self._suspects = suspects
         self._deferred: list[Entry] = []
         self._group: _Group | None = None
@@ -65,6 +68,10 @@ class JobLog:
         """By identity: the facts under way that may be the end of an attempt or of the job."""
         self._held: list[tuple[Settled, Then]] = []
         """The outcomes that wait until those have happened."""
+        self._under_way = 0
+        """How many facts have been appended that have not happened yet."""
+        self._put_off: deque[tuple[Happening, Then]] | None = None
+        """While a snapshot waits until all has happened: the facts that come after it."""
 
     @property
     def waiting(self) -> int:
@@ -96,7 +103,7 @@ class JobLog:
                 self._store.write(self._course.origin.job_id, [*before, entry], statements)
             except TransactionError as error:
                 self._deferred = before
-                return self.defer(self.refused(complete, error))
+                return self.defer(self._refused(complete, error))
         else:
             self._deferred.append(entry)
         return complete
@@ -111,6 +118,22 @@ class JobLog:
             entries, self._deferred = self._deferred, []
             self._store.write(self._course.origin.job_id, entries)
 
+    def begins(self, activation: Activation) -> None:
+        """An attempt is about to run."""
+        self._shortening.begins(activation)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it is to be shortened."""
+        return self._shortening.is_due
+
+    def shorten(self) -> None:
+        """Puts what it comes to in place of what was kept, if that can be said; all of it must have happened."""
+        entry = self._shortening.entry()
+        if entry is not None:
+            self._group = None
+            self._store.compact(self._course.origin.job_id, entry)
+
     def keep(self, fact: Happening) -> Happening:
         """As `defer`, and all is durable when this returns."""
         complete = self.defer(fact)
@@ -123,6 +146,15 @@ class JobLog:
         It may be given together with those that were appended before with the same `then`; not so what has statements,
         which may be refused.
         """
+        if self._put_off is None and self._shortening.is_due and self._shortening.is_possible():
+            self._put_off = deque()
+            self._shorten_in_turn()
+        if self._put_off is None:
+            self._append(fact, then)
+        else:
+            self._put_off.append((fact, then))
+
+    def _append(self, fact: Happening, then: Then) -> None:
         if self._ending and isinstance(fact, Settled) and fact.statements:
             self._held.append((fact, then))
             return
@@ -130,6 +162,7 @@ class JobLog:
         if ending and isinstance(fact, Settled):
             ending = not completes(self._course.machine, fact)
         complete, entry, statements = self._completed(fact)
+        self._under_way += 1
         if ending or (isinstance(complete, Settled) and complete.error is not None):
             self._ending.add(id(complete))
         group = self._group
@@ -147,13 +180,28 @@ class JobLog:
 
     def happened(self, fact: Happening) -> None:
         """What `append` gave has happened to the machine: what waited for that may be kept."""
+        self._under_way -= 1
         if self._ending:
             self._ending.discard(id(fact))
             while self._held and not self._ending:
-                self.append(*self._held.pop(0))
+                self._append(*self._held.pop(0))
+        self._shorten_in_turn()
 
-    def refused(self, fact: Settled, error: TransactionError) -> Settled:
-        """An outcome whose statements the store has refused is a failure of its handler."""
+    def _shorten_in_turn(self) -> None:
+        """Once all has happened that was appended before, a snapshot is taken; what came meanwhile follows it."""
+        if self._put_off is None or self._under_way:
+            return
+        self.shorten()
+        after, self._put_off = self._put_off, None
+        for fact, then in after:
+            self._append(fact, then)
+
+    def append_refused(self, fact: Settled, error: TransactionError, then: Then) -> None:
+        """As `append`, that an outcome whose statements the store has refused is a failure of its handler."""
+        self._under_way -= 1
+        self._append(self._refused(fact, error), then)
+
+    def _refused(self, fact: Settled, error: TransactionError) -> Settled:
         text = f"{self._where(fact)}: what it wrote in ctx.transaction() was refused, so nothing of it is kept. {error}"
         failure = TransactionError(text)
         failure.__cause__ = error.__cause__
@@ -206,12 +254,16 @@ class JobLog:
         return f"Flow {self._course.origin.flow_id!r}" + ("" if routine_id is None else f", routine {routine_id!r}")
 
     def _entry(self, fact: StoredFact) -> Entry:
-        state, routine_id = None, ""
+        kept, state, routine_id = None, None, ""
         if isinstance(fact, (Begun, Settled)):
             routine_id = self._station(fact) or ""
         if isinstance(fact, Settled) and not isinstance(fact.error, PayloadError):
-            state = self._course.states.get(routine_id)
-        return entry_of(fact, self._course.origin, self._records, state, routine_id)
+            kept = self._course.states.get(routine_id)
+        if kept is not None:
+            state = self._records.state(kept)
+        entry = entry_of(fact, self._course.origin, self._records, state, routine_id)
+        self._shortening.kept(fact, entry, state, routine_id)
+        return entry
 
     def _station(self, fact: Begun | Settled) -> str | None:
         activation = self._course.machine.running.get(fact.activation_id)
@@ -222,7 +274,7 @@ def entry_of(
     fact: StoredFact,
     origin: Origin,
     records: Records,
-    state: Mapping[str, Any] | None = None,
+    state: msgspec.Raw | None = None,
     routine_id: str = "",
 ) -> Entry:
     """A fact as a store keeps it, with an attempt's routine and what that keeps as its state; raises `PayloadError`."""

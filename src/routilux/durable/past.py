@@ -9,7 +9,8 @@ from routilux.course import Course
 from routilux.decision import Verdict
 from routilux.durable.crashes import Crashes
 from routilux.durable.records import Records
-from routilux.errors import UnknownJobError
+from routilux.durable.snapshot_records import SNAPSHOT, JobSnapshot
+from routilux.errors import StoredJobError, UnknownJobError
 from routilux.facts import Begun, Fact, Opened, Origin, Rang, Revived, Settled, StoredFact
 from routilux.machine.delivery import Activation
 from routilux.machine.replay import Replay
@@ -29,8 +30,16 @@ class Past:
         self._origin = origin
         self.crashes = Crashes()
         self.revived = revived
-        self._opened: Opened | None = None
+        self._shift: int | None = None
+        """What to add to moments as they were written."""
         self._last_revival: int | None = None
+        self.snapshot: JobSnapshot | None = None
+        """What all before the first of its `facts` came to, if that was taken down."""
+        self.openings: list[int] = []
+        """When others took it upon themselves, in nanoseconds since the epoch."""
+        self.entries = 0
+        self.size = 0
+        """Entries, and their bytes, since then."""
 
     def first(self) -> Opened:
         """How the job was submitted."""
@@ -48,6 +57,11 @@ class Past:
         """
         failures = course.machine.failures
         for stored in self._store.entries(self._origin.job_id):
+            if stored.entry.kind == SNAPSHOT:
+                self._resume(stored.entry, course, replay)
+                continue
+            self.entries += 1
+            self.size += len(stored.entry.body)
             fact, state = self._read(stored.entry)
             activation = replay.activation(fact.activation_id) if isinstance(fact, Settled) else None
             if activation is not None and state is not None:
@@ -67,10 +81,28 @@ class Past:
     def _read(self, entry: port.Entry) -> tuple[StoredFact, dict[str, Any] | None]:
         fact, state, _ = self._records.read(entry.kind, entry.body)
         if isinstance(fact, Opened):
-            self._opened = fact
+            if self._shift is not None:
+                self.openings.append(entry.at)
+            self._shift = fact.epoch_offset_ns - self._origin.epoch_offset_ns
         self.crashes.see(fact)
-        shift = 0 if self._opened is None else self._opened.epoch_offset_ns - self._origin.epoch_offset_ns
-        return _shifted(fact, shift), state
+        return _shifted(fact, self._shift or 0), state
+
+    def _resume(self, entry: port.Entry, course: Course, replay: Replay) -> None:
+        """A machine, and what is kept beside it, comes to where it was when a snapshot was taken."""
+        snapshot = self._records.snapshots.read(entry.body)
+        self._shift = snapshot.epoch_offset_ns - self._origin.epoch_offset_ns
+        self.snapshot = snapshot = snapshot.shifted(self._shift)
+        try:
+            replay.resume(snapshot.machine)
+        except (KeyError, IndexError) as error:
+            raise StoredJobError(
+                f"The snapshot of job {self._origin.job_id} does not fit its flow: it has no {error}."
+            ) from error
+        course.states.update(snapshot.states)
+        course.started_at = snapshot.started_at
+        self.openings = list(snapshot.openings)
+        self.crashes.running = dict(snapshot.begun)
+        self.entries = self.size = 0
 
 
 def _may_stop(activation: Activation | None, fact: Fact) -> bool:

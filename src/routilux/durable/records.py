@@ -18,6 +18,7 @@ import msgspec
 from routilux.decision import Decision, TryAgain, Verdict
 from routilux.durable.error_records import ErrorRecord, ErrorRecords
 from routilux.durable.payload import NOTHING, Payloads, StoredPage
+from routilux.durable.snapshot_records import SnapshotRecords
 from routilux.durable.stored_error import Known
 from routilux.errors import PayloadError, StoredJobError
 from routilux.facts import (
@@ -144,7 +145,7 @@ _steered = msgspec.json.Decoder(_Steered).decode
 class Records:
     """Writes and reads the records of the jobs of one flow."""
 
-    __slots__ = ("_errors", "_few", "_payloads")
+    __slots__ = ("_few", "_errors", "_payloads", "snapshots")
 
     def __init__(self, payloads: Payloads, known: Known, *, few: int = FEW) -> None:
         """`known` are the exception classes that may stand behind a stored error; see `known_exceptions`.
@@ -154,8 +155,13 @@ class Records:
         self._few = few
         self._payloads = payloads
         self._errors = ErrorRecords(payloads.codec, known)
+        self.snapshots = SnapshotRecords(payloads, self._errors)
 
-    def write(self, fact: StoredFact, state: Mapping[str, Any] | None = None, routine_id: str = "") -> Record:
+    def state(self, state: Mapping[str, Any]) -> msgspec.Raw:
+        """What a routine keeps, as it is written; raises `PayloadError` where it cannot be stored."""
+        return self._payloads.put(dict(state), "state")
+
+    def write(self, fact: StoredFact, state: msgspec.Raw | None = None, routine_id: str = "") -> Record:
         """The record of a fact, and of an attempt's routine; raises `PayloadError` where a value cannot be stored.
 
         It must be asked before the fact is applied to a machine, which takes tracebacks off exceptions.
@@ -223,7 +229,7 @@ class Records:
             case _:
                 raise StoredJobError(f"There is no record of kind {kind!r} in this release; a later one wrote it.")
 
-    def _write_settled(self, fact: Settled, state: Mapping[str, Any] | None, routine_id: str) -> bytes:
+    def _write_settled(self, fact: Settled, state: msgspec.Raw | None, routine_id: str) -> bytes:
         (
             activation_id,
             attempt,
@@ -257,7 +263,7 @@ class Records:
                 stopped,
                 None if decision is None else _said(decision),
                 measured,
-                NOTHING if state is None else put(dict(state), "state"),
+                NOTHING if state is None else state,
                 routine_id,
                 wrote,
                 pages,

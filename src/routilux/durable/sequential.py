@@ -113,6 +113,13 @@ class DurableSequentialDriver(SequentialDriver):
         self._waiting_since = None
         self._durable = self._machine.delivery.fired
 
+    def _shorten(self) -> None:
+        """Between two handlers: puts what the job's facts come to in their place."""
+        self._write()
+        with self._writing:
+            if not self._told:
+                self._log.shorten()
+
     def _heed_told(self) -> None:
         while self._told:
             apply(self._machine, self._told.popleft())
@@ -125,6 +132,10 @@ class DurableSequentialDriver(SequentialDriver):
         if self._left is not None:
             self.turns, self._left = self._left, None
             self.turns.go_on()
+        if self._log.is_long:
+            self._shorten()
+        if activation[1].is_generator:
+            self._log.begins(activation)
         number, attempt = activation[0], activation[5]
         if self._log.must_note(activation):
             self._log.note(Begun(number, attempt, now()))

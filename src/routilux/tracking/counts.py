@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -33,9 +33,14 @@ class Tally:
 
     __slots__ = ("_records", "_unusual")
 
-    def __init__(self) -> None:
+    def __init__(self, counts: Mapping[str, Counts] | None = None) -> None:
+        """Goes on from counts that there were."""
         self._records: Counter[str] = Counter()
         self._unusual: Counter[tuple[str, str]] = Counter()
+        for routine_id, known in (counts or {}).items():
+            self._records[routine_id] = known.executions + known.retried + known.yielded
+            said = known._asdict()
+            self._unusual.update({(routine_id, status): said[status] for status in UNUSUAL if said[status]})
 
     def add(self, records: Iterable[Record]) -> None:
         """Counts records of whatever routines."""

@@ -50,6 +50,11 @@ class History:
         """By routine id: how its activations ended, all of them."""
         return self._count().counts()
 
+    def resume(self, records: Sequence[Record], counts: Mapping[str, Counts]) -> None:
+        """Goes on where another one was; nothing has been absorbed yet."""
+        self._records.extend(records)
+        self._tally = Tally(counts)
+
     def absorb(self, records: Sequence[Record], unusual: Sequence[Record]) -> None:
         """Takes records in."""
         self._records.extend(records)

@@ -1,0 +1,156 @@
+"""When the facts of a job are replaced by what they come to, and what must be known for that beforehand.
+
+A snapshot is what the facts before it come to, and nothing else, although handlers may be changing what they were given
+just then. So what may be changed while it runs is written down before: what an attempt was given, when it begins, and
+what a routine keeps, with its last outcome.
+
+As a snapshot is never taken before as many bytes of facts were kept as the last one had, it costs little, however much
+there is to know of a job; one that comes to too much keeps its facts.
+"""
+
+from __future__ import annotations
+
+from types import NoneType
+
+import msgspec
+
+from routilux.course import Course
+from routilux.durable.past import Past
+from routilux.durable.records import Records
+from routilux.durable.snapshot_records import SNAPSHOT, JobSnapshot, Written
+from routilux.errors import PayloadError, PayloadTooLargeError, StoreError
+from routilux.execution_mode import ExecutionMode
+from routilux.facts import Begun, Opened, Settled, StoredFact
+from routilux.machine.delivery import Activation
+from routilux.machine.snapshot import is_simple, take
+from routilux.stores.port import Entry
+from routilux.tracking.history import History
+
+DISTANCE = 10_000
+"""Facts from one snapshot to the next, at least."""
+
+MOST_VALUES = 100_000
+"""Of a job with more messages and results there is none."""
+
+ELSEWHERE = (ExecutionMode.MULTIPROCESSING, ExecutionMode.DISTRIBUTED)
+"""Where a handler has copies of what it is given."""
+
+_LATER = 64
+_UNCHANGING = frozenset({str, int, float, bool, bytes, NoneType})
+
+
+class Shortening:
+    """That of one job. Only the thread that steps the job's machine calls it."""
+
+    def __init__(self, course: Course, history: History, records: Records) -> None:
+        self.in_parallel = False
+        """Whether handlers run while it is asked for."""
+        self._course = course
+        self._history = history
+        self._records = records
+        self._entries = 0
+        self._size = 0
+        """Entries, and their bytes, since the last snapshot."""
+        self._at = 0
+        """When the last one was."""
+        self._next = DISTANCE
+        self._least = 0
+        self._states: dict[str, msgspec.Raw] = {}
+        self._begun: dict[int, int] = {}
+        self._openings: list[int] = []
+        self._sealed: dict[int, list[msgspec.Raw]] = {}
+        self._written: Written = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is time for a snapshot."""
+        return self._entries >= self._next and self._size >= self._least
+
+    def kept(self, fact: StoredFact, entry: Entry, state: msgspec.Raw | None = None, routine_id: str = "") -> None:
+        """A fact is written, and what its routine keeps after it."""
+        self._entries += 1
+        self._size += len(entry.body)
+        self._at = entry.at
+        if state is not None:
+            self._states[routine_id] = state
+        if isinstance(fact, Settled):
+            if self._begun:
+                self._begun.pop(fact.activation_id, None)
+            if self._sealed and not fact.more:
+                self._sealed.pop(fact.activation_id, None)
+        elif isinstance(fact, Begun):
+            self._begun[fact.activation_id] = fact.attempt
+        elif isinstance(fact, Opened):
+            self._openings.append(entry.at)
+
+    def resume(self, past: Past) -> None:
+        """All of the past has happened to the course."""
+        self._entries, self._size = past.entries, past.size
+        self._begun, self._openings = dict(past.crashes.running), list(past.openings)
+        self._states = {one: self._records.state(state) for one, state in self._course.states.items()}
+
+    def begins(self, activation: Activation) -> None:
+        """An attempt is about to run, or a generator to go on."""
+        number, station, arguments, *_ = activation
+        if (station.is_generator or self.is_due) and number not in self._sealed and self._is_open(activation):
+            sealed = self._put(arguments, station.names)
+            if sealed is not None:
+                self._sealed[number] = sealed
+
+    def is_possible(self) -> bool:
+        """Whether what all comes to can be said now; if not, it is due a little later."""
+        machine = self._course.machine
+        possible = is_simple(machine, MOST_VALUES)
+        if possible:
+            doubtful = [one for queue in machine.queues.values() for _, one in queue.suspended]
+            running = machine.running.values()
+            doubtful += running if self.in_parallel else (one for one in running if self._has_given(one))
+            possible = not any(one[0] not in self._sealed and self._is_open(one) for one in doubtful)
+        if not possible:
+            self._next = self._entries + _LATER
+        return possible
+
+    def entry(self) -> Entry | None:
+        """What stands for all that was kept, all of which has happened; nothing if that cannot be said now."""
+        if not self.is_possible():
+            return None
+        course = self._course
+        course.read()
+        origin, machine = course.origin, course.machine
+        running = {number: one[5] for number, one in machine.running.items()}
+        snapshot = JobSnapshot(
+            take(machine),
+            self._at - origin.epoch_offset_ns,
+            origin.epoch_offset_ns,
+            course.started_at,
+            self._openings,
+            {number: attempt for number, attempt in self._begun.items() if running.get(number) == attempt},
+            self._history.records,
+            self._history.counts,
+            self._states,
+        )
+        try:
+            body = self._records.snapshots.write(snapshot, self._sealed, self._written)
+        except PayloadTooLargeError:
+            self._next = 2 * self._entries
+            return None
+        # What is changed while it is written cannot be; what is full says so with the next fact.
+        except (PayloadError, StoreError, RuntimeError):
+            self._next = self._entries + max(_LATER, DISTANCE // 8)
+            return None
+        self._entries, self._size, self._next, self._least = 0, 0, DISTANCE, len(body)
+        return Entry(SNAPSHOT, self._at, body)
+
+    def _has_given(self, activation: Activation) -> bool:
+        return self._course.machine.fan_outs.yields_of(activation[0]) > 0
+
+    @staticmethod
+    def _is_open(activation: Activation) -> bool:
+        """Whether a handler that runs could change what it was given."""
+        return activation[1].mode not in ELSEWHERE and not all(type(one) in _UNCHANGING for one in activation[2])
+
+    def _put(self, arguments: tuple[object, ...], names: tuple[str, ...]) -> list[msgspec.Raw] | None:
+        try:
+            return self._records.snapshots.seal(arguments, names)
+        except (PayloadError, StoreError, RuntimeError):
+            return None
