@@ -91,7 +91,9 @@ def test_a_large_payload_lies_elsewhere_and_its_record_holds_its_name(records: M
     inline, large = "x" * (INLINE - 2), "x" * (INLINE - 1)
     small = kept.write(Settled(1, 1, 0, 0, emissions=[("output", inline)]))
     assert not blobs
-    written = kept.write(Settled(1, 1, 0, 0, emissions=[("output", large), ("other", large)]), {"seen": large})
+    written = kept.write(
+        Settled(1, 1, 0, 0, emissions=[("output", large), ("other", large)]), kept.state({"seen": large})
+    )
     assert len(blobs) == 3
     assert len(written.body) < 300
     assert kept.read(*small).fact.emissions == [("output", inline)]

@@ -8,7 +8,7 @@ Payloads stay the JSON that they are stored as.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum, auto
 from typing import Any
@@ -16,16 +16,37 @@ from typing import Any
 import msgspec
 
 from routilux.decision import TryAgain, Verdict
+from routilux.durable.job_snapshot import JobSnapshot
 from routilux.durable.records import Told
+from routilux.durable.snapshot_records import SNAPSHOT
 from routilux.durable.structure import from_data
 from routilux.durable.unopened import unopened_records, without_pickles
 from routilux.errors import PayloadError, StoreDamagedError, StoredJobError, WorkerLostError
-from routilux.facts import Begun, Cancelled, JobStatus, Opened, Paused, Resumed, Revived, Settled
-from routilux.guard import text_of
+from routilux.facts import (
+    ActivationStatus,
+    Begun,
+    Cancelled,
+    Failure,
+    FailureKind,
+    JobStatus,
+    Opened,
+    Paused,
+    Resumed,
+    Revived,
+    Settled,
+)
 from routilux.stores.port import FINISHED, Records, StoredJob
+from routilux.tracking.counts import Counts
 
 MOST_SHOWN = 50
 """So many failures, and results of a routine, are kept: the last; all are counted."""
+
+_SAID = {
+    ActivationStatus.RETRIED.value: "retry",
+    ActivationStatus.SKIPPED.value: "skip",
+    ActivationStatus.FAILED.value: "continue",
+}
+"""What had become of a failure, of a job that went on."""
 
 
 @dataclass(slots=True)
@@ -146,6 +167,35 @@ class Account:
             case _:
                 pass
 
+    def resume(self, snapshot: JobSnapshot) -> None:
+        """Takes all that came before, but how it was submitted, as what it has come to."""
+        machine, offset = snapshot.machine, snapshot.epoch_offset_ns
+        at = snapshot.moment + offset
+        routine_of = [name[0] for name in machine.stations]
+        self.openings = [*self.openings[:1], *snapshot.openings]
+        self.paused_at = at if machine.paused else None
+        self.tallies = {one: _tally(counts, snapshot.lost.get(one, 0)) for one, counts in snapshot.counts.items()}
+        self.trouble_count = sum(one.retried + one.failed + one.skipped for one in snapshot.counts.values())
+        self.troubles.clear()
+        for *_, status, _, _, _, ended, _, failure in snapshot.history:
+            if failure is not None:
+                self.troubles.append(_trouble(ended + offset, failure, _SAID.get(status, "")))
+        self.results = {}
+        for routine_id, _, value in machine.left:
+            self._add_results(routine_id, [value])
+        given = {one.number for one in machine.given if one.yields}
+        self.rests = {}
+        for one in machine.standing:
+            kind = RestKind.BEGUN if one.number in snapshot.begun else RestKind.OPEN
+            if one.number in given or kind is RestKind.BEGUN:
+                self.rests[one.number] = Rest(
+                    routine_of[one.station], one.number, one.attempt, kind, one.fired + offset
+                )
+        for due, one in machine.retries:
+            self.rests[one.number] = Rest(
+                routine_of[one.station], one.number, one.attempt, RestKind.RETRY, due + offset
+            )
+
     def _open(self, at: int, opened: Opened) -> None:
         if not self.openings:
             request = msgspec.json.decode(opened.request, type=_Request)
@@ -175,7 +225,9 @@ class Account:
         else:
             tally.completed += not fact.more
             tally.yielded += fact.asked if fact.more else fact.asked - 1
-            self._add_results(routine_id, fact, tally)
+            self._add_results(
+                routine_id, [value for event, value in fact.emissions if (routine_id, event) not in self._connected]
+            )
         if fact.more and not ended:
             self.rests[number] = Rest(routine_id, number, fact.attempt, RestKind.OPEN, at)
 
@@ -194,16 +246,14 @@ class Account:
             tally.failed, said = tally.failed + 1, "" if decision is None else decision.name.lower()
         if decision is Verdict.STOP and self.stopped_at is None:
             self.stopped_at = at
-        where = f"{fact.frames[-1][0]}:{fact.frames[-1][1]}" if fact.frames else ""
-        name, text = type(error).__name__, text_of(error)
-        message = f"{name}: {text}" if text else name
         self.trouble_count += 1
-        self.troubles.append(Trouble(at, routine_id, fact.activation_id, fact.attempt, message, where, said))
+        kind = FailureKind.ERROR
+        failure = Failure(routine_id, fact.activation_id, fact.attempt, kind, error, tuple(fact.frames))
+        self.troubles.append(_trouble(at, failure, said))
 
-    def _add_results(self, routine_id: str, fact: Settled, tally: Tally) -> None:
-        left = [value for event, value in fact.emissions if (routine_id, event) not in self._connected]
+    def _add_results(self, routine_id: str, left: Sequence[Any]) -> None:
         if left:
-            tally.results += len(left)
+            self.tallies.setdefault(routine_id, Tally()).results += len(left)
             self.results.setdefault(routine_id, deque(maxlen=MOST_SHOWN)).extend(left)
 
 
@@ -212,12 +262,35 @@ def account_of(records: Records, stored: StoredJob) -> Account:
     account, reader = Account(stored), unopened_records()
     try:
         for one in records.entries(stored.job_id):
-            account.see(one.entry.at, reader.read(one.entry.kind, one.entry.body))
+            if one.entry.kind == SNAPSHOT:
+                account.resume(reader.snapshots.read(one.entry.body))
+            else:
+                account.see(one.entry.at, reader.read(one.entry.kind, one.entry.body))
     except (StoreDamagedError, StoredJobError, PayloadError) as error:
         account.damage = str(error)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         account.damage = f"What it was submitted with is damaged: {error}."
     return account
+
+
+def _trouble(at: int, failure: Failure, said: str) -> Trouble:
+    where = f"{failure.frames[-1][0]}:{failure.frames[-1][1]}" if failure.frames else ""
+    return Trouble(at, failure.routine_id, failure.activation_id, failure.attempt, failure.message, where, said)
+
+
+def _tally(counts: Counts, lost: int) -> Tally:
+    """As counts say it; there, an attempt that was lost was retried, or failed, or was skipped."""
+    retried = min(lost, counts.retried)
+    failed = min(lost - retried, counts.failed)
+    return Tally(
+        counts.completed,
+        counts.yielded,
+        counts.retried - retried,
+        counts.skipped - (lost - retried - failed),
+        counts.failed - failed,
+        lost,
+        counts.cancelled,
+    )
 
 
 class _Settings(msgspec.Struct):

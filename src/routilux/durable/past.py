@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from routilux.course import Course
 from routilux.decision import Verdict
 from routilux.durable.crashes import Crashes
+from routilux.durable.job_snapshot import JobSnapshot
 from routilux.durable.records import Records
-from routilux.durable.snapshot_records import SNAPSHOT, JobSnapshot
+from routilux.durable.snapshot_records import SNAPSHOT
 from routilux.errors import StoredJobError, UnknownJobError
 from routilux.facts import Begun, Fact, Opened, Origin, Rang, Revived, Settled, StoredFact
 from routilux.machine.delivery import Activation
@@ -79,12 +81,12 @@ class Past:
         return self.revived or seq < self._last_revival
 
     def _read(self, entry: port.Entry) -> tuple[StoredFact, dict[str, Any] | None]:
-        fact, state, _ = self._records.read(entry.kind, entry.body)
+        fact, state, routine_id = self._records.read(entry.kind, entry.body)
         if isinstance(fact, Opened):
             if self._shift is not None:
                 self.openings.append(entry.at)
             self._shift = fact.epoch_offset_ns - self._origin.epoch_offset_ns
-        self.crashes.see(fact)
+        self.crashes.see(fact, routine_id)
         return _shifted(fact, self._shift or 0), state
 
     def _resume(self, entry: port.Entry, course: Course, replay: Replay) -> None:
@@ -101,7 +103,7 @@ class Past:
         course.states.update(snapshot.states)
         course.started_at = snapshot.started_at
         self.openings = list(snapshot.openings)
-        self.crashes.running = dict(snapshot.begun)
+        self.crashes.running, self.crashes.lost = dict(snapshot.begun), Counter(snapshot.lost)
         self.entries = self.size = 0
 
 

@@ -15,9 +15,11 @@ from types import NoneType
 import msgspec
 
 from routilux.course import Course
+from routilux.durable.crashes import Crashes
+from routilux.durable.job_snapshot import JobSnapshot
 from routilux.durable.past import Past
 from routilux.durable.records import Records
-from routilux.durable.snapshot_records import SNAPSHOT, JobSnapshot, Written
+from routilux.durable.snapshot_records import SNAPSHOT, Written
 from routilux.errors import PayloadError, PayloadTooLargeError, StoreError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Begun, Opened, Settled, StoredFact
@@ -56,7 +58,7 @@ class Shortening:
         self._next = DISTANCE
         self._least = 0
         self._states: dict[str, msgspec.Raw] = {}
-        self._begun: dict[int, int] = {}
+        self._crashes = Crashes()
         self._openings: list[int] = []
         self._sealed: dict[int, list[msgspec.Raw]] = {}
         self._written: Written = {}
@@ -74,19 +76,19 @@ class Shortening:
         if state is not None:
             self._states[routine_id] = state
         if isinstance(fact, Settled):
-            if self._begun:
-                self._begun.pop(fact.activation_id, None)
             if self._sealed and not fact.more:
                 self._sealed.pop(fact.activation_id, None)
-        elif isinstance(fact, Begun):
-            self._begun[fact.activation_id] = fact.attempt
-        elif isinstance(fact, Opened):
-            self._openings.append(entry.at)
+            if self._crashes.running or fact.error is not None:
+                self._crashes.see(fact, routine_id)
+        elif isinstance(fact, (Begun, Opened)):
+            self._crashes.see(fact)
+            if isinstance(fact, Opened):
+                self._openings.append(entry.at)
 
     def resume(self, past: Past) -> None:
         """All of the past has happened to the course."""
         self._entries, self._size = past.entries, past.size
-        self._begun, self._openings = dict(past.crashes.running), list(past.openings)
+        self._crashes, self._openings = past.crashes, past.openings
         self._states = {one: self._records.state(state) for one, state in self._course.states.items()}
 
     def begins(self, activation: Activation) -> None:
@@ -107,7 +109,7 @@ class Shortening:
             doubtful += running if self.in_parallel else (one for one in running if self._has_given(one))
             possible = not any(one[0] not in self._sealed and self._is_open(one) for one in doubtful)
         if not possible:
-            self._next = self._entries + _LATER
+            self._next = self._entries + min(_LATER, DISTANCE)
         return possible
 
     def entry(self) -> Entry | None:
@@ -124,7 +126,8 @@ class Shortening:
             origin.epoch_offset_ns,
             course.started_at,
             self._openings,
-            {number: attempt for number, attempt in self._begun.items() if running.get(number) == attempt},
+            {number: attempt for number, attempt in self._crashes.running.items() if running.get(number) == attempt},
+            self._crashes.lost,
             self._history.records,
             self._history.counts,
             self._states,
@@ -136,7 +139,7 @@ class Shortening:
             return None
         # What is changed while it is written cannot be; what is full says so with the next fact.
         except (PayloadError, StoreError, RuntimeError):
-            self._next = self._entries + max(_LATER, DISTANCE // 8)
+            self._next = self._entries + max(1, DISTANCE // 8)
             return None
         self._entries, self._size, self._next, self._least = 0, 0, DISTANCE, len(body)
         return Entry(SNAPSHOT, self._at, body)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 import msgspec
 
 from routilux.durable.error_records import ErrorRecord, ErrorRecords
+from routilux.durable.job_snapshot import JobSnapshot
 from routilux.durable.payload import Payloads
 from routilux.errors import PayloadTooLargeError, StoredJobError
 from routilux.facts import Failure, FailureKind, Record
@@ -28,41 +29,6 @@ Written: TypeAlias = dict[int, tuple[Failure, msgspec.Raw]]
 """By identity: failures that have been written before."""
 
 _Where: TypeAlias = tuple[int, tuple[int, ...]] | None
-
-
-class JobSnapshot(NamedTuple):
-    """All that is known of a job at one moment."""
-
-    machine: Snapshot
-    moment: int
-    epoch_offset_ns: int
-    """What to add to its moments to get nanoseconds since the epoch."""
-    started_at: int
-    openings: Sequence[int]
-    """When other processes took it upon themselves, in nanoseconds since the epoch."""
-    begun: Mapping[int, int]
-    """By activation: the attempts of which it was written down that they begin, and that are not over."""
-    history: Sequence[Record]
-    counts: Mapping[str, Counts]
-    states: Mapping[str, Any]
-    """By routine: what it keeps; to be written, as it was written with its last outcome."""
-
-    def shifted(self, by: int) -> JobSnapshot:
-        """The same in moments of another clock."""
-        machine = self.machine
-        moved = machine._replace(
-            standing=[_later(one, by) for one in machine.standing],
-            retries=[(due + by, _later(one, by)) for due, one in machine.retries],
-            batches=[(due + by, station) for due, station in machine.batches],
-            due=None if machine.due is None else machine.due + by,
-        )
-        return self._replace(
-            machine=moved,
-            moment=self.moment + by,
-            epoch_offset_ns=self.epoch_offset_ns - by,
-            started_at=self.started_at + by,
-            history=[(*one[:6], one[6] + by, one[7] + by, one[8] + by, *one[9:]) for one in self.history],
-        )
 
 
 class _Standing(NamedTuple):
@@ -151,6 +117,7 @@ class _Snapshot(msgspec.Struct):
     error_count: int
     late: int
     begun: dict[int, int]
+    lost: dict[str, int]
     history: list[_Ended]
     counts: dict[str, Counts]
     states: dict[str, msgspec.Raw]
@@ -241,6 +208,7 @@ class _Writing:
                 machine.error_count,
                 machine.late,
                 dict(snapshot.begun),
+                dict(snapshot.lost),
                 [self._ended(one) for one in snapshot.history],
                 dict(snapshot.counts),
                 dict(snapshot.states),
@@ -329,6 +297,7 @@ class _Reading:
             stored.started_at,
             stored.openings,
             stored.begun,
+            stored.lost,
             [("", *one[:-1], None if one.failure is None else self._failures[one.failure]) for one in stored.history],
             stored.counts,
             {routine_id: self._take(state, "state") for routine_id, state in stored.states.items()},
@@ -368,7 +337,3 @@ class _Reading:
         record = _error(one.error)
         error, frames = errors.read(record), tuple(record.frames)
         return Failure(one.routine_id, one.activation_id, one.attempt, one.kind, error, frames)
-
-
-def _later(standing: Standing, by: int) -> Standing:
-    return standing._replace(fired=standing.fired + by)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from routilux.durable.snapshot_records import SNAPSHOT
 from routilux.durable.unopened import unopened_records
 from routilux.errors import JobOverError, StoredJobError, UnknownJobError
 from routilux.facts import Cancelled, JobStatus, Opened, Paused
@@ -39,8 +40,13 @@ def pause(store: Store, job_id: str, now: int) -> None:
 
 def is_paused(records: Records, stored: StoredJob) -> bool:
     """Whether a job was paused and not resumed."""
-    kinds = [one.entry.kind for one in records.entries(stored.job_id) if one.entry.kind in ("paused", "resumed")]
-    return bool(kinds) and kinds[-1] == "paused"
+    paused = False
+    for _, _, (kind, _, body) in records.entries(stored.job_id):
+        if kind in ("paused", "resumed"):
+            paused = kind == "paused"
+        elif kind == SNAPSHOT:
+            paused = unopened_records().snapshots.read(body).machine.paused
+    return paused
 
 
 def job_in(records: Records, job_id: str) -> StoredJob:
@@ -63,9 +69,15 @@ def _moment(records: Records, stored: StoredJob, now: int) -> tuple[int, int]:
     """Now, not before its last entry, and the same by the clock of the process that had it last."""
     if stored.status in FINISHED:
         raise JobOverError(f"Job {stored.job_id} is {stored.status} already. It stays as it is.")
-    opened = [one.entry for one in records.entries(stored.job_id) if one.entry.kind == "opened"]
-    last = unopened_records().read(opened[-1].kind, opened[-1].body).fact if opened else None
-    if not isinstance(last, Opened):
+    offset = None
+    for _, _, (kind, _, body) in records.entries(stored.job_id):
+        if kind == "opened":
+            fact = unopened_records().read(kind, body).fact
+            assert isinstance(fact, Opened)
+            offset = fact.epoch_offset_ns
+        elif kind == SNAPSHOT:
+            offset = unopened_records().snapshots.read(body).epoch_offset_ns
+    if offset is None:
         raise StoredJobError(f"Job {stored.job_id} does not say how it was submitted.")
     at = max(now, stored.changed_at)
-    return at, at - last.epoch_offset_ns
+    return at, at - offset
