@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 from routilux.decision import TryAgain
 from routilux.durable.payload import Payloads
 from routilux.durable.records import Records
+from routilux.durable.snapshot_records import SNAPSHOT
 from routilux.durable.stored_error import known_exceptions
 from routilux.errors import WorkerLostError
 from routilux.facts import Cancelled, Opened, Paused, Settled, StoredFact
@@ -62,11 +63,12 @@ def lines_of(path: Path) -> list[Any]:
 
 
 def facts_of(path: Path, key: str | None = None) -> tuple[StoredJob, list[StoredFact]]:
-    """All that is kept of the one job in a store, or of that with a key."""
+    """The facts that are kept of the one job in a store, or of that with a key."""
     with open_store(path, read_only=True) as store:
         (job,) = (one for one in store.jobs() if key is None or one.key == key)
         records = Records(Payloads(Codec(), lambda data: "", store.load), known_exceptions())
-        return job, [records.read(one.entry.kind, one.entry.body).fact for one in store.entries(job.job_id)]
+        entries = [one.entry for one in store.entries(job.job_id)]
+        return job, [records.read(kind, body).fact for kind, _, body in entries if kind != SNAPSHOT]
 
 
 class Audit:
@@ -79,6 +81,8 @@ class Audit:
         self._effects = [Effect(*line) for line in lines_of(case.effects)]
         self._works = [effect for effect in self._effects if effect.routine_id == "work"]
         self._job, self._facts = facts_of(case.store, "once")
+        self._shortened = len(self._facts) < self._job.entries
+        """Whether facts are gone, because a snapshot stands for them: what is left is audited."""
         self._settled = [one for one in self._facts if isinstance(one, Settled) and not one.more]
 
     def findings(self) -> list[str]:
@@ -98,7 +102,7 @@ class Audit:
             if self._job.status != "cancelled" or not cancels:
                 yield "a cancel was acknowledged and is not there"
         pauses = [line for line in self._told("paused") if line["status"] not in OVER]
-        if len(pauses) > sum(isinstance(one, Paused) for one in self._facts):
+        if not self._shortened and len(pauses) > sum(isinstance(one, Paused) for one in self._facts):
             yield "a pause was acknowledged and is not there"
 
     def _a2(self) -> Iterator[str]:
@@ -204,9 +208,8 @@ class Audit:
         wrote = Counter((one.activation_id, one.attempt) for one in self._settled if one.wrote)
         rows = rows_of(self._case.store)
         there = Counter(row[1:] for row in rows)
-        yield from (
-            f"activation and attempt {one} wrote {count} rows, not one" for one, count in (there - wrote).items()
-        )
+        excess = {one: count for one, count in there.items() if count > 1} if self._shortened else there - wrote
+        yield from (f"activation and attempt {one} wrote {count} rows, not one" for one, count in excess.items())
         yield from (f"what activation and attempt {one} wrote is not there" for one in wrote - there)
         failed = {(one.activation_id, one.attempt) for one in self._settled if one.error is not None}
         yield from (f"activation and attempt {one} failed, and wrote" for one in failed & there.keys())

@@ -7,11 +7,13 @@ from collections.abc import Callable
 
 from routilux.decision import TryAgain
 from routilux.durable import log as of_log
+from routilux.durable import shortening as of_shortening
 from routilux.durable.engine import DurableEngine
 from routilux.durable.log import JobLog
 from routilux.durable.sequential import DurableSequentialDriver
 from routilux.facts import Cancelled, Paused, Settled
 from routilux.machine.fanouts import FanOuts
+from routilux.machine.snapshot import take
 from routilux.stores.changes import Addition
 from routilux.stores.sqlite.ledger import Ledger
 from routilux.stores.sqlite.store import SQLiteStore
@@ -160,6 +162,23 @@ def write_whatever_became_of_it() -> None:
     of_log.completes = lambda machine, fact: True
 
 
+def shorten_too_early() -> None:
+    """A snapshot is taken while facts that are not in it are on their way to the store, before it."""
+    in_turn = JobLog._shorten_in_turn
+
+    def hasty(self):
+        under_way, self._under_way = self._under_way, 0
+        in_turn(self)
+        self._under_way += under_way
+
+    JobLog._shorten_in_turn = hasty
+
+
+def shorten_without_generators() -> None:
+    """A snapshot does not say what generators have given."""
+    of_shortening.take = lambda machine: take(machine)._replace(given=())
+
+
 MISTAKES = {
     "acknowledge before the commit": (acknowledge_before_the_commit, "concurrent", "cancel"),
     "apply before it is durable": (apply_before_it_is_durable, "concurrent", ""),
@@ -174,9 +193,14 @@ MISTAKES = {
     "try again at once": (try_again_at_once, "concurrent", ""),
     "write apart": (write_apart, "concurrent", ""),
     "write whatever became of it": (write_whatever_became_of_it, "concurrent", "cancel"),
+    "shorten too early": (shorten_too_early, "concurrent", ""),
+    "shorten without generators": (shorten_without_generators, "sequential", ""),
     "leave a thread": (leave_a_thread, "concurrent", ""),
 }
 """By name: what plants it, and the mode and the steering in which it shows."""
 
 OF_WRITING = {name for name in MISTAKES if name.startswith("write ")}
 """Those that show in what handlers write; it is written down at once, which would hide some of the others."""
+
+OF_SHORTENING = {name for name in MISTAKES if name.startswith("shorten ")}
+"""Those that show in jobs that are shortened; whose facts are gone cannot be audited in all that the others need."""

@@ -13,11 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from routilux import Context, Flow, Routine, Skip, collect, gather, routine
+from routilux.durable import shortening
 from tests.faults.mistakes import MISTAKES
 from tests.leftovers import children, ours
 
 WORKERS = 3
 RETRIES = 2
+DISTANCES = (10_000, 60, 20, 5)
+"""After how many facts a job is shortened; the first is never reached by a trial."""
 CRASH_RETRIES = 4
 """The first crash is not counted: so a trial of five kills never gives anything up, however slow the machine is."""
 DELAY = 0.004
@@ -49,6 +52,8 @@ class Case:
     seed: str = ""
     planted: str = ""
     """The mistake that is planted in the engine."""
+    distance: int = DISTANCES[0]
+    """After how many facts they are replaced by a snapshot."""
     writes: bool = True
     """Whether handlers write to the store."""
 
@@ -212,6 +217,7 @@ def in_process_of_its_own(case: Case, then=run) -> None:
         faulthandler.enable(stacks)
         if case.planted:
             MISTAKES[case.planted][0]()
+        shortening.DISTANCE = case.distance
         then(case)
 
 

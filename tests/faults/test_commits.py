@@ -18,7 +18,7 @@ from routilux.stores.port import Entry, NewJob, Store
 from routilux.stores.sqlite.ledger import Ledger
 from routilux.stores.sqlite.store import open_store
 from tests.faults.auditor import audited, lines_of
-from tests.faults.program import Case, run
+from tests.faults.program import DISTANCES, Case, run
 from tests.faults.runner import kill, left_in_peace, must_end, started
 from tests.faults.trials import PATIENCE, SIZE, Trials
 
@@ -48,15 +48,16 @@ def dies_at(number: int, when: str, case: Case) -> None:
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 @pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("distance", [DISTANCES[0], 3])
 def test_a_kill_around_any_commit_loses_and_doubles_nothing(
-    when: str, mode: str, trials: Trials, tmp_path: Path
+    distance: int, when: str, mode: str, trials: Trials, tmp_path: Path
 ) -> None:
     number, over = 1, False
     step = 1 if SIZE != "tiny" else 7
     while not over:
         folder = tmp_path / str(number)
         folder.mkdir()
-        case = Case(folder, mode, count=COUNT)
+        case = Case(folder, mode, count=COUNT, distance=distance)
         with started(case, functools.partial(dies_at, number, when)) as process:
             over = must_end(case, process) == 0
         left_in_peace(case)

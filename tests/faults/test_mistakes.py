@@ -1,12 +1,13 @@
 """A suite that finds nothing must be able to find something: mistakes that are planted are found."""
 
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from tests.faults.auditor import Audit
-from tests.faults.mistakes import MISTAKES, OF_WRITING
+from tests.faults.mistakes import MISTAKES, OF_SHORTENING, OF_WRITING
 from tests.faults.program import Case
 from tests.faults.runner import LATEST, killed_after, left_in_peace
 
@@ -32,8 +33,10 @@ def test_a_planted_mistake_is_found(name: str, tmp_path: Path) -> None:
     for seed in range(TRIALS):
         folder = tmp_path / str(seed)
         folder.mkdir()
-        writes = name in OF_WRITING
+        writes = name in OF_WRITING | OF_SHORTENING
         case = Case(folder, mode, steering=steering, seed=f"{name} {seed}", planted=name, writes=writes)
+        if name in OF_SHORTENING:
+            case = replace(case, distance=20)
         found = findings(case, Random(f"{name} {seed}"), seed % 3)
         if found:
             print(f"trial {seed}: {found[0][:200]}")

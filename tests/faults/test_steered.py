@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from tests.faults.auditor import audited
-from tests.faults.program import Case
+from tests.faults.program import DISTANCES, Case
 from tests.faults.runner import LATEST, killed_after, left_in_peace
 from tests.faults.trials import PATIENCE, Trials
 
@@ -22,7 +22,7 @@ def test_what_was_acknowledged_holds_after_kills(fault: str, steering: str, mode
     latest = 1.0 if slow else 2 * LATEST[mode]
 
     def trial(chance: Random, folder: Path) -> None:
-        case = Case(folder, mode, steering=steering, seed=str(chance.random()))
+        case = Case(folder, mode, steering=steering, seed=str(chance.random()), distance=chance.choice(DISTANCES))
         kills = 0
         for _ in range(chance.randrange(1, 4)):
             kills += not killed_after(case, chance.uniform(0.02, latest), group=chance.random() < 0.7)
