@@ -2,21 +2,19 @@
 
 import sqlite3
 import tempfile
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routilux import Flow, Skip, routine
-from routilux.durable import shortening
-from routilux.durable.snapshot_records import SNAPSHOT
 from routilux.errors import RecoveryError, StoreDamagedError, WorkerLostError
 from routilux.facts import FailureKind, JobStatus
 from routilux.stores.port import NewJob
 from routilux.stores.sqlite.store import open_store
+from tests.durable.snapshots import snapshots_after, without_begun
 from tests.properties.test_random_flows import HASTY, Calls, Place, build, has_delay, multiset, shapes
 
 
@@ -55,24 +53,6 @@ def test_a_job_goes_on_from_any_part_of_its_past(mode, shape, share, again, dist
         entries = [without_begun(entry) for entry in entries if entry.kind != "begun"]
         broken_off(second, stored, entries[: 2 + int(again * (len(entries) - 2))])
         gone_on(second, places, arguments, expected)
-
-
-@contextmanager
-def snapshots_after(distance):
-    """Jobs that begin within are shortened whenever they have had so many facts."""
-    usual = shortening.DISTANCE
-    shortening.DISTANCE = distance
-    try:
-        yield
-    finally:
-        shortening.DISTANCE = usual
-
-
-def without_begun(entry):
-    """A snapshot of which nobody knows what had begun; anything else as it is."""
-    if entry.kind != SNAPSHOT:
-        return entry
-    return entry._replace(body=msgspec.json.encode(msgspec.json.decode(entry.body) | {"begun": {}}))
 
 
 def gone_on(path, places, arguments, expected):

@@ -101,6 +101,9 @@ def numbers(count: int, effects: str, writes: bool):
 @routine(retries=RETRIES, retry_delay=DELAY, crash_retries=CRASH_RETRIES)
 def work(item: dict, ctx: Context):
     note(item["effects"], ctx, item["number"])
+    if item.get("changed", 0) >= ctx.attempt:
+        os._exit(7)  # What it is given is as a run of the same attempt, before a crash, had changed it.
+    item["changed"] = ctx.attempt
     if item["writes"]:
         with ctx.transaction() as sql:
             sql.execute("CREATE TABLE IF NOT EXISTS done (number INTEGER, activation_id INTEGER, attempt INTEGER)")

@@ -371,6 +371,19 @@ def test_what_is_no_store_of_ours_is_left_alone(path: Path, tmp_path: Path) -> N
         open_store(tmp_path / "none.db", read_only=True)
 
 
+def test_a_store_of_the_version_before_is_read_and_becomes_one_of_this(path: Path) -> None:
+    with open_store(path) as store:
+        store.submit(new_job())
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    with open_store(path, read_only=True) as records:
+        assert records.job("job") is not None
+    with open_store(path) as store:
+        store.write("job", numbered(1))
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+
+
 def test_a_store_whose_making_was_cut_short_is_made(path: Path) -> None:
     path.touch()
     with open_store(path) as store:

@@ -375,6 +375,17 @@ def test_what_is_no_store_of_ours_is_left_alone(dsn: str, foreign: psycopg.Conne
             open_store(dsn + "_new", read_only=read_only)
 
 
+def test_a_store_of_the_version_before_is_read_and_becomes_one_of_this(dsn: str, foreign: psycopg.Connection) -> None:
+    with open_store(dsn) as store:
+        store.submit(new_job())
+    foreign.execute(f"UPDATE {schema(dsn)}.owner SET version = 2")
+    with open_store(dsn, read_only=True) as records:
+        assert records.job("job") is not None
+    with open_store(dsn) as store:
+        store.write("job", numbered(1))
+    assert foreign.execute(f"SELECT version FROM {schema(dsn)}.owner").fetchone() == (3,)
+
+
 def test_an_empty_schema_that_an_administrator_made_is_used(dsn: str, foreign: psycopg.Connection) -> None:
     foreign.execute(f"CREATE SCHEMA {schema(dsn)}")
     with open_store(dsn) as store:

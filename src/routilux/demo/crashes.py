@@ -23,6 +23,7 @@ from rich.console import Console
 from routilux.demo import source
 from routilux.demo.measures import Survey
 from routilux.demo.survivor import KEY, Stored
+from routilux.durable.account import account_of
 from routilux.errors import TrialError
 from routilux.execution_mode import ExecutionMode
 from routilux.stores.sqlite.store import open_store
@@ -111,7 +112,7 @@ def _kill(process: subprocess.Popen[str]) -> None:
 def _settled(stored: Stored) -> int:
     """How many outcomes are in the store."""
     with open_store(stored.store, read_only=True) as records:
-        return sum(one.entry.kind == "settled" for job in records.jobs() for one in records.entries(job.job_id))
+        return sum(account_of(records, job).settled for job in records.jobs())
 
 
 def _told(stored: Stored) -> Told:

@@ -141,6 +141,13 @@ class Account:
         return self.stored.status if self.paused_at is None else JobStatus.PAUSED.value
 
     @property
+    def settled(self) -> int:
+        """How many attempts have ended, and values of generators have come."""
+        tallies = self.tallies.values()
+        ended = sum(one.completed + one.yielded + one.retried + one.skipped + one.failed for one in tallies)
+        return ended + sum(one.lost + one.dropped for one in tallies)
+
+    @property
     def is_over(self) -> bool:
         """Whether nothing of it will run any more."""
         return self.stored.status in FINISHED

@@ -55,8 +55,10 @@ class Shortening:
         """Entries, and their bytes, since the last snapshot."""
         self._at = 0
         """When the last one was."""
-        self._next = DISTANCE
+        self._wanted = self._next = DISTANCE
+        """After how many entries the next one is wanted, and when it is asked for again."""
         self._least = 0
+        """Bytes that come before it at least."""
         self._states: dict[str, msgspec.Raw] = {}
         self._crashes = Crashes()
         self._openings: list[int] = []
@@ -94,7 +96,8 @@ class Shortening:
     def begins(self, activation: Activation) -> None:
         """An attempt is about to run, or a generator to go on."""
         number, station, arguments, *_ = activation
-        if (station.is_generator or self.is_due) and number not in self._sealed and self._is_open(activation):
+        near = station.is_generator or (self._entries >= self._wanted and self._size >= self._least)
+        if near and number not in self._sealed and self._is_open(activation):
             sealed = self._put(arguments, station.names)
             if sealed is not None:
                 self._sealed[number] = sealed
@@ -118,30 +121,36 @@ class Shortening:
             return None
         course = self._course
         course.read()
-        origin, machine = course.origin, course.machine
-        running = {number: one[5] for number, one in machine.running.items()}
+        origin, machine, history = course.origin, take(course.machine), self._history.records
+        if len(history) > MOST_VALUES:
+            self._wanted = self._next = 2 * self._entries
+            return None
+        standing = {(one.number, one.attempt) for one in machine.standing}
         snapshot = JobSnapshot(
-            take(machine),
+            machine,
             self._at - origin.epoch_offset_ns,
             origin.epoch_offset_ns,
             course.started_at,
             self._openings,
-            {number: attempt for number, attempt in self._crashes.running.items() if running.get(number) == attempt},
+            {number: attempt for number, attempt in self._crashes.running.items() if (number, attempt) in standing},
             self._crashes.lost,
-            self._history.records,
+            history,
             self._history.counts,
             self._states,
         )
         try:
             body = self._records.snapshots.write(snapshot, self._sealed, self._written)
         except PayloadTooLargeError:
-            self._next = 2 * self._entries
+            self._wanted = self._next = 2 * self._entries
             return None
         # What is changed while it is written cannot be; what is full says so with the next fact.
         except (PayloadError, StoreError, RuntimeError):
             self._next = self._entries + max(1, DISTANCE // 8)
             return None
-        self._entries, self._size, self._next, self._least = 0, 0, DISTANCE, len(body)
+        self._entries, self._size, self._least = 0, 0, len(body)
+        self._wanted = self._next = DISTANCE
+        alive = {one.number for one in machine.standing}
+        self._sealed = {number: sealed for number, sealed in self._sealed.items() if number in alive}
         return Entry(SNAPSHOT, self._at, body)
 
     def _has_given(self, activation: Activation) -> bool:
