@@ -1,4 +1,4 @@
-"""F21: a job that goes round for long keeps its memory, its history (A9) and what it has open flat."""
+"""F21: a job that goes round for long keeps its file, its memory, its history (A9) and what it has open flat."""
 
 from pathlib import Path
 
@@ -6,50 +6,70 @@ import psutil
 import pytest
 
 from routilux import Context, Flow, routine
+from routilux.durable import shortening
+from routilux.stores.check import check
+from tests.durable.snapshots import snapshots_after
 from tests.faults.trials import PATIENCE, SIZE, Trials
 
-TURNS = {"tiny": 2_000, "ci": 20_000, "nightly": 1_000_000}[SIZE]
+TURNS = {"tiny": 4_000, "ci": 100_000, "nightly": 1_000_000}[SIZE]
+DISTANCE = 300 if SIZE == "tiny" else shortening.DISTANCE
 KEPT = 1000
 
 pytestmark = pytest.mark.timeout(PATIENCE)
 
 
-@routine(events=["again", "output"])
-def turn(left: int, ctx: Context):
+def turn(item: dict, ctx: Context):
+    """One more turn, or the end; halfway and at the end it looks at what the job takes up."""
+    left, folder = item["left"], item["folder"]
+    if left in (0, TURNS // 2):
+        process = psutil.Process()
+        size = sum(one.stat().st_size for one in Path(folder).iterdir() if one.is_file())
+        ctx.emit("seen", [size, process.memory_info().rss, process.num_fds()])
     if left:
-        ctx.emit("again", left - 1)
+        ctx.emit("again", {"left": left - 1, "folder": folder})
     else:
         ctx.emit("output", "round")
 
 
-def ring(path: Path, mode: str, limit: int | None) -> Flow:
-    settings = {"execution_mode": mode, "max_activations": limit, "durability": "process"}
-    flow = Flow("ring", store=path, **settings)
-    flow.add_routine(turn)
-    flow.connect("turn", "again", "turn", "left")
+def ring(path: Path, mode: str, limit: int | None, length: int = 1, **settings: int) -> Flow:
+    """Routines that hand a number round until it is nothing."""
+    flow = Flow("ring", store=path, execution_mode=mode, max_activations=limit, durability="process", **settings)
+    names = [f"turn {number}" for number in range(length)]
+    for name in names:
+        flow.add_routine(routine(turn, events=["again", "output", "seen"]), name)
+    for name, following in zip(names, [*names[1:], names[0]], strict=True):
+        flow.connect(name, "again", following, "item")
     return flow
 
 
-@pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])
-def test_a_cycle_keeps_its_memory_flat(mode: str, trials: Trials, tmp_path: Path) -> None:
-    process = psutil.Process()
-    with ring(tmp_path / "jobs.db", mode, None) as flow:
-        flow.execute("turn", {"left": TURNS // 4})
-        before, files = process.memory_info().rss, process.num_fds()
-        job = flow.execute("turn", {"left": TURNS})
-        assert job.result == "round"
-        assert process.memory_info().rss < 1.05 * before + 3_000_000
-        assert process.num_fds() <= files
-        assert len(job.history) <= KEPT
-    sizes = sum(one.stat().st_size for one in tmp_path.iterdir() if one.is_file())
-    assert sizes < 1200 * TURNS, "what is kept of a turn is not small"
+@pytest.mark.parametrize(("mode", "length"), [("sequential", 1), ("sequential", 5), ("concurrent", 3), ("asyncio", 2)])
+def test_a_cycle_keeps_its_file_and_its_memory_flat(mode: str, length: int, trials: Trials, tmp_path: Path) -> None:
+    path, kept = tmp_path / "jobs.db", min(KEPT, DISTANCE // 3)
+    with snapshots_after(DISTANCE), ring(path, mode, None, length, max_history_size=kept) as flow:
+        job = flow.execute("turn 0", {"item": {"left": TURNS, "folder": str(tmp_path)}})
+        ((_, last),) = [
+            (name, job.results.of(name, "output")) for name in job.results if job.results.of(name, "output")
+        ]
+        halfway, end = sorted(one for name in job.results for one in job.results.of(name, "seen"))
+        assert last == ["round"]
+        assert sum(one.completed for one in job.counts.values()) == TURNS + 1
+        assert len(job.history) <= kept
+    for before, after, more in zip(halfway, end, (0, 3_000_000, 1), strict=True):
+        assert after <= 1.05 * before + more
+    found = check(path)
+    assert found.whole
+    assert found.entries < 2 * DISTANCE
     trials.counted("F21 cycle", mode, 1)
 
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
-def test_a_cycle_that_is_limited_ends_there_also_when_it_is_read_again(mode: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("distance", [7, shortening.DISTANCE])
+def test_a_cycle_that_is_limited_ends_there_also_when_it_is_read_again(
+    distance: int, mode: str, tmp_path: Path
+) -> None:
     for _ in range(2):
-        with ring(tmp_path / "jobs.db", mode, 100) as flow:
-            job = flow.execute("turn", {"left": 1000}, key="once")
+        with snapshots_after(distance), ring(tmp_path / "jobs.db", mode, 100, max_history_size=2) as flow:
+            job = flow.execute("turn 0", {"item": {"left": 1000, "folder": ""}}, key="once")
             assert job.status == "failed"
-            assert job.counts["turn"].completed == 100
+            assert job.counts["turn 0"].completed == 100
+    assert check(tmp_path / "jobs.db").entries < min(2 * distance + 20, 110)

@@ -100,7 +100,7 @@ class DurableRotation(Rotation):
         if broken is not None:
             self._tell((seat, broken, None))
             return
-        seat.log.begins(activation)
+        seat.log.shortening.begins(activation)
         if seat.log.must_note(activation):
             begins = Begun(activation[0], activation[5], self._clock.now())
             seat.log.append_begun(begins, lambda error: self.hear(seat, Noted(driver, activation, error)))
@@ -111,7 +111,7 @@ class DurableRotation(Rotation):
         assert isinstance(seat, DurableSeat)
         follows = activation[0] not in seat.broken and not seat.log.must_note(activation)
         if follows:
-            seat.log.begins(activation)
+            seat.log.shortening.begins(activation)
         return follows
 
     def begin_noted(self, seat: Seat, noted: Noted) -> None:

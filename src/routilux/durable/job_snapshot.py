@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from routilux.facts import Record
+from routilux.facts import Origin, Record
 from routilux.machine.snapshot import Snapshot, Standing
 from routilux.tracking.counts import Counts
 
@@ -29,9 +29,9 @@ class JobSnapshot(NamedTuple):
     states: Mapping[str, Any]
     """By routine: what it keeps; to be written, as it was written with its last outcome."""
 
-    def shifted(self, by: int) -> JobSnapshot:
-        """The same in moments of another clock."""
-        machine = self.machine
+    def of(self, origin: Origin) -> JobSnapshot:
+        """The same in moments of the clock of `origin`, with records of its job."""
+        by, machine = self.epoch_offset_ns - origin.epoch_offset_ns, self.machine
         moved = machine._replace(
             standing=[_later(one, by) for one in machine.standing],
             retries=[(due + by, _later(one, by)) for due, one in machine.retries],
@@ -41,11 +41,16 @@ class JobSnapshot(NamedTuple):
         return self._replace(
             machine=moved,
             moment=self.moment + by,
-            epoch_offset_ns=self.epoch_offset_ns - by,
+            epoch_offset_ns=origin.epoch_offset_ns,
             started_at=self.started_at + by,
-            history=[(*one[:6], one[6] + by, one[7] + by, one[8] + by, *one[9:]) for one in self.history],
+            history=[_moved(one, origin.job_id, by) for one in self.history],
         )
 
 
 def _later(standing: Standing, by: int) -> Standing:
     return standing._replace(fired=standing.fired + by)
+
+
+def _moved(record: Record, job_id: str, by: int) -> Record:
+    _, number, routine_id, attempt, status, cause, fired, begun, ended, worker, failure = record
+    return job_id, number, routine_id, attempt, status, cause, fired + by, begun + by, ended + by, worker, failure

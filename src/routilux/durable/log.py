@@ -57,7 +57,7 @@ class JobLog:
         self._course = course
         self._store = store
         self._records = records
-        self._shortening = shortening
+        self.shortening = shortening
         self._suspects = suspects
         self._deferred: list[Entry] = []
         self._group: _Group | None = None
@@ -118,18 +118,9 @@ class JobLog:
             entries, self._deferred = self._deferred, []
             self._store.write(self._course.origin.job_id, entries)
 
-    def begins(self, activation: Activation) -> None:
-        """An attempt is about to run."""
-        self._shortening.begins(activation)
-
-    @property
-    def is_long(self) -> bool:
-        """Whether it is to be shortened."""
-        return self._shortening.is_due
-
     def shorten(self) -> None:
         """Puts what it comes to in place of what was kept, if that can be said; all of it must have happened."""
-        entry = self._shortening.entry()
+        entry = self.shortening.entry()
         if entry is not None:
             self._group = None
             self._store.compact(self._course.origin.job_id, entry)
@@ -146,7 +137,7 @@ class JobLog:
         It may be given together with those that were appended before with the same `then`; not so what has statements,
         which may be refused.
         """
-        if self._put_off is None and self._shortening.is_due and self._shortening.is_possible():
+        if self._put_off is None and self.shortening.is_due and self.shortening.is_possible():
             self._put_off = deque()
             self._shorten_in_turn()
         if self._put_off is None:
@@ -262,7 +253,7 @@ class JobLog:
         if kept is not None:
             state = self._records.state(kept)
         entry = entry_of(fact, self._course.origin, self._records, state, routine_id)
-        self._shortening.kept(fact, entry, state, routine_id)
+        self.shortening.kept(fact, entry, state, routine_id)
         return entry
 
     def _station(self, fact: Begun | Settled) -> str | None:

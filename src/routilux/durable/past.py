@@ -93,7 +93,7 @@ class Past:
         """A machine, and what is kept beside it, comes to where it was when a snapshot was taken."""
         snapshot = self._records.snapshots.read(entry.body)
         self._shift = snapshot.epoch_offset_ns - self._origin.epoch_offset_ns
-        self.snapshot = snapshot = snapshot.shifted(self._shift)
+        self.snapshot = snapshot = snapshot.of(self._origin)
         try:
             replay.resume(snapshot.machine)
         except (KeyError, IndexError) as error:

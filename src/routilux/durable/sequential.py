@@ -50,6 +50,8 @@ class DurableSequentialDriver(SequentialDriver):
         """When the oldest outcome ended that is not durable."""
         self._durable = 0
         """Of activations up to this number it is durable that they fired."""
+        self._generator = 0
+        """The one that was asked last."""
         self.broken_off: BaseException | None = None
         """What a handler raised that is no failure but the end of its program, or means to be."""
         self.turns: Turns | None = None
@@ -132,11 +134,12 @@ class DurableSequentialDriver(SequentialDriver):
         if self._left is not None:
             self.turns, self._left = self._left, None
             self.turns.go_on()
-        if self._log.is_long:
-            self._shorten()
-        if activation[1].is_generator:
-            self._log.begins(activation)
         number, attempt = activation[0], activation[5]
+        if self._log.shortening.is_due:
+            self._shorten()
+        if activation[1].is_generator and number != self._generator:
+            self._generator = number
+            self._log.shortening.begins(activation)
         if self._log.must_note(activation):
             self._log.note(Begun(number, attempt, now()))
             self._write()

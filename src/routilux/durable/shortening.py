@@ -22,7 +22,7 @@ from routilux.durable.records import Records
 from routilux.durable.snapshot_records import SNAPSHOT, Written
 from routilux.errors import PayloadError, PayloadTooLargeError, StoreError
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Begun, Opened, Settled, StoredFact
+from routilux.facts import Opened, Settled, StoredFact
 from routilux.machine.delivery import Activation
 from routilux.machine.snapshot import is_simple, take
 from routilux.stores.port import Entry
@@ -44,9 +44,30 @@ _UNCHANGING = frozenset({str, int, float, bool, bytes, NoneType})
 class Shortening:
     """That of one job. Only the thread that steps the job's machine calls it."""
 
+    __slots__ = (
+        "_at",
+        "_course",
+        "_crashes",
+        "_entries",
+        "_history",
+        "_least",
+        "_next",
+        "_openings",
+        "_records",
+        "_sealed",
+        "_size",
+        "_states",
+        "_wanted",
+        "_written",
+        "in_parallel",
+        "is_due",
+    )
+
     def __init__(self, course: Course, history: History, records: Records) -> None:
         self.in_parallel = False
         """Whether handlers run while it is asked for."""
+        self.is_due = False
+        """Whether it is time for a snapshot."""
         self._course = course
         self._history = history
         self._records = records
@@ -65,27 +86,23 @@ class Shortening:
         self._sealed: dict[int, list[msgspec.Raw]] = {}
         self._written: Written = {}
 
-    @property
-    def is_due(self) -> bool:
-        """Whether it is time for a snapshot."""
-        return self._entries >= self._next and self._size >= self._least
-
     def kept(self, fact: StoredFact, entry: Entry, state: msgspec.Raw | None = None, routine_id: str = "") -> None:
         """A fact is written, and what its routine keeps after it."""
+        _, self._at, body = entry
         self._entries += 1
-        self._size += len(entry.body)
-        self._at = entry.at
+        self._size += len(body)
+        if self._entries >= self._next and self._size >= self._least:
+            self.is_due = True
         if state is not None:
             self._states[routine_id] = state
-        if isinstance(fact, Settled):
-            if self._sealed and not fact.more:
-                self._sealed.pop(fact.activation_id, None)
-            if self._crashes.running or fact.error is not None:
-                self._crashes.see(fact, routine_id)
-        elif isinstance(fact, (Begun, Opened)):
+        if not isinstance(fact, Settled):
             self._crashes.see(fact)
             if isinstance(fact, Opened):
-                self._openings.append(entry.at)
+                self._openings.append(self._at)
+        elif self._sealed or fact.error is not None or self._crashes.running:
+            self._crashes.see(fact, routine_id)
+            if not fact.more:
+                self._sealed.pop(fact.activation_id, None)
 
     def resume(self, past: Past) -> None:
         """All of the past has happened to the course."""
@@ -96,6 +113,8 @@ class Shortening:
     def begins(self, activation: Activation) -> None:
         """An attempt is about to run, or a generator to go on."""
         number, station, arguments, *_ = activation
+        if len(arguments) == 1 and type(arguments[0]) in _UNCHANGING:
+            return
         near = station.is_generator or (self._entries >= self._wanted and self._size >= self._least)
         if near and number not in self._sealed and self._is_open(activation):
             sealed = self._put(arguments, station.names)
@@ -112,7 +131,7 @@ class Shortening:
             doubtful += running if self.in_parallel else (one for one in running if self._has_given(one))
             possible = not any(one[0] not in self._sealed and self._is_open(one) for one in doubtful)
         if not possible:
-            self._next = self._entries + min(_LATER, DISTANCE)
+            self._put_off(min(_LATER, DISTANCE))
         return possible
 
     def entry(self) -> Entry | None:
@@ -123,7 +142,8 @@ class Shortening:
         course.read()
         origin, machine, history = course.origin, take(course.machine), self._history.records
         if len(history) > MOST_VALUES:
-            self._wanted = self._next = 2 * self._entries
+            self._wanted = 2 * self._entries
+            self._put_off(self._entries)
             return None
         standing = {(one.number, one.attempt) for one in machine.standing}
         snapshot = JobSnapshot(
@@ -141,17 +161,23 @@ class Shortening:
         try:
             body = self._records.snapshots.write(snapshot, self._sealed, self._written)
         except PayloadTooLargeError:
-            self._wanted = self._next = 2 * self._entries
+            self._wanted = 2 * self._entries
+            self._put_off(self._entries)
             return None
         # What is changed while it is written cannot be; what is full says so with the next fact.
         except (PayloadError, StoreError, RuntimeError):
-            self._next = self._entries + max(1, DISTANCE // 8)
+            self._put_off(max(1, DISTANCE // 8))
             return None
         self._entries, self._size, self._least = 0, 0, len(body)
         self._wanted = self._next = DISTANCE
+        self.is_due = False
         alive = {one.number for one in machine.standing}
         self._sealed = {number: sealed for number, sealed in self._sealed.items() if number in alive}
         return Entry(SNAPSHOT, self._at, body)
+
+    def _put_off(self, entries: int) -> None:
+        self._next = self._entries + entries
+        self.is_due = False
 
     def _has_given(self, activation: Activation) -> bool:
         return self._course.machine.fan_outs.yields_of(activation[0]) > 0
