@@ -70,7 +70,7 @@ class JobLog:
         """The outcomes that wait until those have happened."""
         self._under_way = 0
         """How many facts have been appended that have not happened yet."""
-        self._put_off: deque[tuple[Happening, Then]] | None = None
+        self._after: deque[tuple[Happening, Then]] | None = None
         """While a snapshot waits until all has happened: the facts that come after it."""
 
     @property
@@ -137,13 +137,13 @@ class JobLog:
         It may be given together with those that were appended before with the same `then`; not so what has statements,
         which may be refused.
         """
-        if self._put_off is None and self.shortening.is_due and self.shortening.is_possible():
-            self._put_off = deque()
+        if self._after is None and self.shortening.is_due and self.shortening.is_possible():
+            self._after = deque()
             self._shorten_in_turn()
-        if self._put_off is None:
+        if self._after is None:
             self._append(fact, then)
         else:
-            self._put_off.append((fact, then))
+            self._after.append((fact, then))
 
     def _append(self, fact: Happening, then: Then) -> None:
         if self._ending and isinstance(fact, Settled) and fact.statements:
@@ -180,10 +180,10 @@ class JobLog:
 
     def _shorten_in_turn(self) -> None:
         """Once all has happened that was appended before, a snapshot is taken; what came meanwhile follows it."""
-        if self._put_off is None or self._under_way:
+        if self._after is None or self._under_way:
             return
         self.shorten()
-        after, self._put_off = self._put_off, None
+        after, self._after = self._after, None
         for fact, then in after:
             self._append(fact, then)
 

@@ -53,6 +53,14 @@ class Payloads:
     def put(self, value: Any, root: str) -> msgspec.Raw:
         """What stands for a value in a record; raises `PayloadError`, which calls it `root`."""
         data = self.codec.encode(value.open() if isinstance(value, Parcel) else value, root)
+        return msgspec.Raw(data) if len(data) <= INLINE else self.place(data)
+
+    def written(self, value: Any, root: str) -> bytes:
+        """The bytes of a value, wherever they come to stand; raises `PayloadError`."""
+        return self.codec.encode(value.open() if isinstance(value, Parcel) else value, root)
+
+    def place(self, data: bytes) -> msgspec.Raw:
+        """What stands in a record for the bytes of a value."""
         if len(data) <= INLINE:
             return msgspec.Raw(data)
         return msgspec.Raw(_ELSEWHERE + msgspec.json.encode(self._save(data)) + b"}")

@@ -83,7 +83,7 @@ class Shortening:
         self._states: dict[str, msgspec.Raw] = {}
         self._crashes = Crashes()
         self._openings: list[int] = []
-        self._sealed: dict[int, list[msgspec.Raw]] = {}
+        self._sealed: dict[int, list[bytes]] = {}
         self._written: Written = {}
 
     def kept(self, fact: StoredFact, entry: Entry, state: msgspec.Raw | None = None, routine_id: str = "") -> None:
@@ -131,7 +131,7 @@ class Shortening:
             doubtful += running if self.in_parallel else (one for one in running if self._has_given(one))
             possible = not any(one[0] not in self._sealed and self._is_open(one) for one in doubtful)
         if not possible:
-            self._put_off(min(_LATER, DISTANCE))
+            self._postpone(min(_LATER, DISTANCE))
         return possible
 
     def entry(self) -> Entry | None:
@@ -143,7 +143,7 @@ class Shortening:
         origin, machine, history = course.origin, take(course.machine), self._history.records
         if len(history) > MOST_VALUES:
             self._wanted = 2 * self._entries
-            self._put_off(self._entries)
+            self._postpone(self._entries)
             return None
         standing = {(one.number, one.attempt) for one in machine.standing}
         snapshot = JobSnapshot(
@@ -159,23 +159,23 @@ class Shortening:
             self._states,
         )
         try:
-            body = self._records.snapshots.write(snapshot, self._sealed, self._written)
+            body, size = self._records.snapshots.write(snapshot, self._sealed, self._written)
         except PayloadTooLargeError:
             self._wanted = 2 * self._entries
-            self._put_off(self._entries)
+            self._postpone(self._entries)
             return None
         # What is changed while it is written cannot be; what is full says so with the next fact.
         except (PayloadError, StoreError, RuntimeError):
-            self._put_off(max(1, DISTANCE // 8))
+            self._postpone(max(1, DISTANCE // 8))
             return None
-        self._entries, self._size, self._least = 0, 0, len(body)
+        self._entries, self._size, self._least = 0, 0, size
         self._wanted = self._next = DISTANCE
         self.is_due = False
         alive = {one.number for one in machine.standing}
         self._sealed = {number: sealed for number, sealed in self._sealed.items() if number in alive}
         return Entry(SNAPSHOT, self._at, body)
 
-    def _put_off(self, entries: int) -> None:
+    def _postpone(self, entries: int) -> None:
         self._next = self._entries + entries
         self.is_due = False
 
@@ -187,7 +187,7 @@ class Shortening:
         """Whether a handler that runs could change what it was given."""
         return activation[1].mode not in ELSEWHERE and not all(type(one) in _UNCHANGING for one in activation[2])
 
-    def _put(self, arguments: tuple[object, ...], names: tuple[str, ...]) -> list[msgspec.Raw] | None:
+    def _put(self, arguments: tuple[object, ...], names: tuple[str, ...]) -> list[bytes] | None:
         try:
             return self._records.snapshots.seal(arguments, names)
         except (PayloadError, StoreError, RuntimeError):

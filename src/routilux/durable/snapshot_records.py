@@ -25,6 +25,9 @@ SNAPSHOT = "snapshot"
 FORMAT = 1
 MOST_BYTES = 16 * 1024 * 1024
 
+Sealed: TypeAlias = Mapping[int, list[bytes]]
+"""By activation: what it was given, written before anybody could change it."""
+
 Written: TypeAlias = dict[int, tuple[Failure, msgspec.Raw]]
 """By identity: failures that have been written before."""
 
@@ -138,17 +141,19 @@ class SnapshotRecords:
         self._payloads = payloads
         self._errors = errors
 
-    def write(self, snapshot: JobSnapshot, sealed: Mapping[int, list[msgspec.Raw]], written: Written) -> bytes:
-        """Its bytes; raises `PayloadError` where a value cannot be stored, or all together are too large.
+    def write(self, snapshot: JobSnapshot, sealed: Sealed, written: Written) -> tuple[bytes, int]:
+        """Its bytes, and how many there are with large values, which lie elsewhere.
 
-        `sealed` are the arguments of activations as they were before anybody could change them. `written` becomes the
-        failures that are in it.
+        Raises `PayloadError` where a value cannot be stored, or all together are too large.
+        `written` becomes the failures that are in it.
         """
-        return _Writing(self._payloads, self._errors, sealed, written).whole(snapshot)
+        writing = _Writing(self._payloads, self._errors, sealed, written)
+        body = writing.whole(snapshot)
+        return body, max(len(body), writing.size)
 
-    def seal(self, values: Sequence[Any], names: Sequence[str]) -> list[msgspec.Raw]:
+    def seal(self, values: Sequence[Any], names: Sequence[str]) -> list[bytes]:
         """What an activation was given, as it is now; raises `PayloadError`."""
-        return [self._payloads.put(value, name) for value, name in zip(values, names, strict=True)]
+        return [self._payloads.written(value, name) for value, name in zip(values, names, strict=True)]
 
     def read(self, body: bytes) -> JobSnapshot:
         """The snapshot; raises `StoredJobError`, or `PayloadError` where a value of it cannot be read."""
@@ -169,7 +174,7 @@ class _Writing:
         self,
         payloads: Payloads,
         errors: ErrorRecords,
-        sealed: Mapping[int, list[msgspec.Raw]],
+        sealed: Sealed,
         written: Written,
     ) -> None:
         self._payloads = payloads
@@ -179,7 +184,7 @@ class _Writing:
         self._written = written
         self._failures: list[_Failure] = []
         self._numbers: dict[int, int] = {}
-        self._size = 0
+        self.size = 0
 
     def whole(self, snapshot: JobSnapshot) -> bytes:
         machine = snapshot.machine
@@ -216,21 +221,26 @@ class _Writing:
         )
 
     def _put(self, value: Any, root: str) -> msgspec.Raw:
-        return self._counted(self._payloads.put(value, root))
+        return self._place(self._payloads.written(value, root))
 
-    def _counted(self, put: msgspec.Raw) -> msgspec.Raw:
-        self._size += len(bytes(put))
-        if self._size > MOST_BYTES:
+    def _place(self, data: bytes) -> msgspec.Raw:
+        self._count(data)
+        return self._payloads.place(data)
+
+    def _count(self, data: bytes) -> None:
+        self.size += len(data)
+        if self.size > MOST_BYTES:
             raise PayloadTooLargeError(f"A snapshot has more than {MOST_BYTES:,} bytes.")
-        return put
 
     def _standing(self, one: Standing, machine: Snapshot) -> _Standing:
         number, station, arguments, cause, fired, attempt, spot = one
         sealed = self._sealed.get(number)
         names = machine.stations[station][1:]
         if sealed is None:
-            sealed = [self._put(value, name) for value, name in zip(arguments, names, strict=True)]
-        return _Standing(number, station, sealed, cause, fired, attempt, spot)
+            given = [self._put(value, name) for value, name in zip(arguments, names, strict=True)]
+        else:
+            given = [self._place(data) for data in sealed]
+        return _Standing(number, station, given, cause, fired, attempt, spot)
 
     def _parking(self, one: Parking) -> _Parking:
         held = {position: self._put(value, "held") for position, value in one.held.items()}
@@ -253,7 +263,8 @@ class _Writing:
             number = self._numbers[id(failure)] = len(self._failures)
             before = self._before.get(id(failure))
             raw = self._errors.written(failure.error, failure.frames) if before is None else before[1]
-            self._written[id(failure)] = failure, self._counted(raw)
+            self._count(bytes(raw))
+            self._written[id(failure)] = failure, raw
             said = failure.routine_id, failure.activation_id, failure.attempt, failure.kind
             self._failures.append(_Failure(*said, raw))
         return number
