@@ -193,10 +193,11 @@ class JobLog:
         self._append(self._refused(fact, error), then)
 
     def _refused(self, fact: Settled, error: TransactionError) -> Settled:
-        text = f"{self._where(fact)}: what it wrote in ctx.transaction() was refused, so nothing of it is kept. {error}"
+        where = _where(self._course, fact)
+        text = f"{where}: what it wrote in ctx.transaction() was refused, so nothing of it is kept. {error}"
         failure = TransactionError(text)
         failure.__cause__ = error.__cause__
-        return self._failed(fact, failure)
+        return _failed(self._course, fact, failure)
 
     def append_begun(self, begun: Begun, then: Told) -> None:
         """Keeps that an attempt begins, without waiting; it may once `then` is told that this is durable."""
@@ -210,44 +211,20 @@ class JobLog:
             fact = fact._replace(over=[one for one in timed_out(machine, fact.moment) if one[0] not in later])
         elif isinstance(fact, Settled):
             if fact.statements:
-                fact, statements = self._with_statements(fact)
+                fact, statements = _with_statements(self._course, fact)
             if fact.error is not None and fact.decision is None:
                 fact = fact._replace(decision=decision_on(machine, fact))
             try:
                 return fact, self._entry(fact), statements
             except PayloadError as error:
-                text = f"{self._where(fact)}: what it emitted, or keeps as state, cannot be stored. {error}"
-                fact, statements = self._failed(fact, type(error)(text)), ()
+                text = f"{_where(self._course, fact)}: what it emitted, or keeps as state, cannot be stored. {error}"
+                fact, statements = _failed(self._course, fact, type(error)(text)), ()
         return fact, self._entry(fact), statements
-
-    def _with_statements(self, fact: Settled) -> tuple[Settled, Sequence[Statement]]:
-        """An outcome as it is kept, and what is executed with it.
-
-        One that comes after its job has failed counts when the job is revived; as it has written nothing, it is lost.
-        """
-        machine, statements = self._course.machine, fact.statements
-        fact = fact._replace(statements=())
-        if completes(machine, fact):
-            return fact._replace(wrote=sum(len(rows) for _, rows in statements)), statements
-        if machine.end is not JobStatus.FAILED or fact.error is not None:
-            return fact, ()
-        text = f"{self._where(fact)}: what it wrote in ctx.transaction() is not kept: its job had failed before."
-        activation = machine.running.get(fact.activation_id)
-        again = activation is not None and activation[1].crash_retries > 0
-        return self._failed(fact, TransactionError(text))._replace(decision=TryAgain(0) if again else None), ()
-
-    def _failed(self, fact: Settled, error: Exception) -> Settled:
-        fact = fact._replace(emissions=(), error=error, more=False, frames=(), wrote=0)
-        return fact._replace(decision=decision_on(self._course.machine, fact))
-
-    def _where(self, fact: Settled) -> str:
-        routine_id = self._station(fact)
-        return f"Flow {self._course.origin.flow_id!r}" + ("" if routine_id is None else f", routine {routine_id!r}")
 
     def _entry(self, fact: StoredFact) -> Entry:
         kept, state, routine_id = None, None, ""
         if isinstance(fact, (Begun, Settled)):
-            routine_id = self._station(fact) or ""
+            routine_id = _routine_of(self._course, fact) or ""
         if isinstance(fact, Settled) and not isinstance(fact.error, PayloadError):
             kept = self._course.states.get(routine_id)
         if kept is not None:
@@ -255,10 +232,6 @@ class JobLog:
         entry = entry_of(fact, self._course.origin, self._records, state, routine_id)
         self.shortening.kept(fact, entry, state, routine_id)
         return entry
-
-    def _station(self, fact: Begun | Settled) -> str | None:
-        activation = self._course.machine.running.get(fact.activation_id)
-        return None if activation is None else activation[1].routine_id
 
 
 def entry_of(
@@ -272,3 +245,36 @@ def entry_of(
     moment = fact.ended if isinstance(fact, Settled) else fact.moment
     kind, body = records.write(fact, state, routine_id)
     return Entry(kind, moment + origin.epoch_offset_ns, body)
+
+
+def _with_statements(course: Course, fact: Settled) -> tuple[Settled, Sequence[Statement]]:
+    """An outcome as it is kept, and what is executed with it.
+
+    One that comes after its job has failed counts when the job is revived; as it has written nothing, it is lost.
+    """
+    machine, statements = course.machine, fact.statements
+    fact = fact._replace(statements=())
+    if completes(machine, fact):
+        return fact._replace(wrote=sum(len(rows) for _, rows in statements)), statements
+    if machine.end is not JobStatus.FAILED or fact.error is not None:
+        return fact, ()
+    text = f"{_where(course, fact)}: what it wrote in ctx.transaction() is not kept: its job had failed before."
+    activation = machine.running.get(fact.activation_id)
+    again = activation is not None and activation[1].crash_retries > 0
+    failed = _failed(course, fact, TransactionError(text))
+    return failed._replace(decision=TryAgain(0) if again else None), ()
+
+
+def _failed(course: Course, fact: Settled, error: Exception) -> Settled:
+    fact = fact._replace(emissions=(), error=error, more=False, frames=(), wrote=0)
+    return fact._replace(decision=decision_on(course.machine, fact))
+
+
+def _where(course: Course, fact: Settled) -> str:
+    routine_id = _routine_of(course, fact)
+    return f"Flow {course.origin.flow_id!r}" + ("" if routine_id is None else f", routine {routine_id!r}")
+
+
+def _routine_of(course: Course, fact: Begun | Settled) -> str | None:
+    activation = course.machine.running.get(fact.activation_id)
+    return None if activation is None else activation[1].routine_id

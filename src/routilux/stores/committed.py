@@ -28,6 +28,23 @@ class LargeValues(NamedTuple):
     """Removes those that nothing names."""
 
 
+class _SameProcess:
+    """Refuses what a child of the process that opened a store wants of it.
+
+    The connection of the parent is neither used nor closed in a child: that would harm the parent's store.
+    """
+
+    def __init__(self, place: object) -> None:
+        self._place = place
+        self._pid = os.getpid()
+
+    def __call__(self) -> None:
+        if os.getpid() != self._pid:
+            raise ForkedError(
+                f"The store {self._place} was opened before this process was forked. Open it where it is used."
+            )
+
+
 class CommittedStore(Store):
     """What every adapter of the port does alike."""
 
@@ -45,13 +62,12 @@ class CommittedStore(Store):
 
         Jobs that have been over for `retention` seconds are removed while it is open.
         """
-        self._place = place
         self._records = records
         self._committer = committer
         self._values = values
         self._clock = clock
         self._closed = closed
-        self._pid = os.getpid()
+        self._same_process = _SameProcess(place)
         self._remove = partial(remove_finished, records, committer, values.sweep, clock)
         self._retention: Retention | None = None
         if retention is not None:
@@ -133,10 +149,3 @@ class CommittedStore(Store):
         self._committer.close()
         self._records.close()
         self._closed()
-
-    def _same_process(self) -> None:
-        # The connection of the parent is neither used nor closed in a child: that would harm the parent's store.
-        if os.getpid() != self._pid:
-            raise ForkedError(
-                f"The store {self._place} was opened before this process was forked. Open it where it is used."
-            )

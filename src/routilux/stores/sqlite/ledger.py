@@ -20,8 +20,9 @@ from routilux.errors import FencedError, KeyTakenError, StoreError, StoreUnavail
 from routilux.stores.chain import Chain
 from routilux.stores.changes import Addition, Answer, Change, Compaction, Removal, StatusChange, Submission
 from routilux.stores.port import Durability, NewJob, StoredJob
-from routilux.stores.rows import FIRST, JOB, JobRow, job_row
+from routilux.stores.rows import JOB, JobRow, job_row
 from routilux.stores.sqlite.batch import ADD_ALL, MOST_ROWS, NO_ROW, NOTHING, Batch, Head, Left, left_by
+from routilux.stores.sqlite.compaction import CHANGE, compact
 from routilux.stores.sqlite.file import check_structure, mark_of, open_for_writing, store_error
 from routilux.stores.sqlite.records import stored
 from routilux.stores.sqlite.rows import find_job, last_fact
@@ -35,11 +36,6 @@ HEADS_EVERY = 1_000_000_000
 _HEADS_REMEMBERED = 10_000
 _PAGE = 4_120
 _PENDING = "pending"
-_GONE_BYTES = 256
-"""What a row that is deleted adds to the log, about: its page is overwritten."""
-_LINK = "SELECT chain FROM facts WHERE job = ? AND seq = ?"
-_COMPACT = "DELETE FROM facts WHERE job = ? AND seq > ? AND seq < ?"
-_CHANGE = "UPDATE jobs SET entries = ?, chain = ?, crc = ? WHERE number = ?"
 _ADD_ONE = """
 INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT ?, ?, epoch, ?, ?, ?, ? FROM owner WHERE epoch = ?
 """
@@ -207,7 +203,12 @@ class Ledger:
         if isinstance(change, StatusChange):
             return self._set_status(change, opened)
         if isinstance(change, Compaction):
-            return self._compact(change, opened)
+            head = self._heads.get(change.job_id) or self._head(change.job_id)
+            if head is None:
+                return _unknown(change.job_id)
+            self._bytes += compact(self._connection, self._chain, self.epoch, head, change.entry, opened)
+            self._newest = (change.job_id, head.seq, head.chain)
+            return None
         return self._remove(change, opened) if isinstance(change, Removal) else None
 
     def _add(self, addition: Addition, opened: Batch) -> Answer:
@@ -254,25 +255,6 @@ class Ledger:
             "UPDATE jobs SET status = ?, crc = ? WHERE number = ?",
             (change.status, self._chain.seal(head.job), head.job.number),
         )
-        return None
-
-    def _compact(self, change: Compaction, opened: Batch) -> Answer:
-        head = self._heads.get(change.job_id) or self._head(change.job_id)
-        if head is None:
-            return _unknown(change.job_id)
-        opened.insert(self._connection)
-        first = self._connection.execute(_LINK, (head.job.number, FIRST)).fetchone()
-        if first is None:
-            return self._add(Addition(change.job_id, [change.entry]), opened)
-        seq = head.seq + 1
-        link = self._chain.next(first[0], seq, self.epoch, change.entry)
-        gone = self._connection.execute(_COMPACT, (head.job.number, FIRST, seq)).rowcount
-        self._bytes += gone * _GONE_BYTES
-        opened.facts.append((head.job.number, seq, self.epoch, *change.entry, link))
-        head.job, head.seq, head.chain = head.job._replace(entries=seq, chain=link), seq, link
-        self._connection.execute(_CHANGE, (seq, link, self._chain.seal(head.job), head.job.number))
-        self._newest = (change.job_id, seq, link)
-        opened.touched.add(change.job_id)
         return None
 
     def _remove(self, removal: Removal, opened: Batch) -> Answer:
@@ -328,7 +310,7 @@ class Ledger:
         self._open = NOTHING
         self._begin()
         self._connection.executemany(
-            _CHANGE,
+            CHANGE,
             [(job.entries, job.chain, self._chain.seal(job), job.number) for job in jobs],
         )
         self._connection.execute("COMMIT")
