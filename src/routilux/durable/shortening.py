@@ -4,8 +4,8 @@ A snapshot is what the facts before it come to, and nothing else, although handl
 just then. So what may be changed while it runs is written down before: what an attempt was given, when it begins, and
 what a routine keeps, with its last outcome.
 
-As a snapshot is never taken before as many bytes of facts were kept as the last one had, it costs little, however much
-there is to know of a job; one that comes to too much keeps its facts.
+The more there is to know of a job, the more seldom it is all written down: no more values than there were facts, and no
+more bytes. So it costs a little of what the facts did. One that comes to too much keeps its facts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from routilux.errors import PayloadError, PayloadTooLargeError, StoreError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Opened, Settled, StoredFact
 from routilux.machine.delivery import Activation
-from routilux.machine.snapshot import is_simple, take
+from routilux.machine.snapshot import is_simple, take, values_in
 from routilux.stores.port import Entry
 from routilux.tracking.history import History
 
@@ -124,7 +124,12 @@ class Shortening:
     def is_possible(self) -> bool:
         """Whether what all comes to can be said now; if not, it is due a little later."""
         machine = self._course.machine
-        possible = is_simple(machine, MOST_VALUES)
+        values = values_in(machine)
+        if values > min(self._entries, MOST_VALUES):
+            self._wanted = max(values, self._entries)
+            self._postpone(max(values - self._entries, min(_LATER, DISTANCE)))
+            return False
+        possible = is_simple(machine)
         if possible:
             doubtful = [one for queue in machine.queues.values() for _, one in queue.suspended]
             running = machine.running.values()

@@ -6,7 +6,9 @@ comes to more bytes than that is refused, and kept as facts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 import msgspec
@@ -23,6 +25,7 @@ SNAPSHOT = "snapshot"
 """The kind of its entries."""
 
 FORMAT = 1
+MOST_ON_PAGE = 1000
 MOST_BYTES = 16 * 1024 * 1024
 
 Sealed: TypeAlias = Mapping[int, list[bytes]]
@@ -51,11 +54,19 @@ class _Parked(NamedTuple):
     spot: _Where
 
 
+class _Page(NamedTuple):
+    """So many plain values as a list; or, where that is 0, one value."""
+
+    values: int
+    data: msgspec.Raw
+
+
 class _Parking(NamedTuple):
     station: int
     generation: int
     held: dict[int, msgspec.Raw]
     messages: list[_Parked]
+    hoarded: list[_Page]
 
 
 class _Item(NamedTuple):
@@ -112,7 +123,7 @@ class _Snapshot(msgspec.Struct):
     given: list[Given]
     parking: list[_Parking]
     scopes: list[_Open]
-    left: list[tuple[str, str, msgspec.Raw]]
+    left: list[tuple[str, str, list[_Page]]]
     crashes: dict[int, int]
     forgiven: dict[int, int]
     failures: list[_Failure]
@@ -205,7 +216,10 @@ class _Writing:
                 list(machine.given),
                 [self._parking(one) for one in machine.parking],
                 [self._scope(one) for one in machine.scopes],
-                [(routine_id, event, self._put(value, event)) for routine_id, event, value in machine.left],
+                [
+                    (*where, self._pages([one[2] for one in group], where[1]))
+                    for where, group in groupby(machine.left, itemgetter(0, 1))
+                ],
                 dict(machine.crashes),
                 dict(machine.forgiven),
                 self._failures,
@@ -247,7 +261,19 @@ class _Writing:
         messages = [
             _Parked(position, self._put(value, "message"), cause, spot) for position, value, cause, spot in one.messages
         ]
-        return _Parking(one.station, one.generation, held, messages)
+        return _Parking(one.station, one.generation, held, messages, self._pages(one.hoarded, "item"))
+
+    def _pages(self, values: Sequence[Any], root: str) -> list[_Page]:
+        pages: list[_Page] = []
+        for first in range(0, len(values), MOST_ON_PAGE):
+            some = values[first : first + MOST_ON_PAGE]
+            data = self._payloads.put_all(list(some))
+            if data is None:
+                pages += [_Page(0, self._put(value, root)) for value in some]
+            else:
+                self._count(data)
+                pages.append(_Page(len(some), msgspec.Raw(data)))
+        return pages
 
     def _scope(self, one: Open) -> _Open:
         buffers = {
@@ -278,6 +304,7 @@ class _Writing:
 class _Reading:
     def __init__(self, payloads: Payloads, errors: ErrorRecords, stored: _Snapshot) -> None:
         self._take = payloads.take
+        self._codec = payloads.codec
         self._stored = stored
         self._failures = [self._failure(one, errors) for one in stored.failures]
 
@@ -294,7 +321,11 @@ class _Reading:
             stored.given,
             [self._parking(one) for one in stored.parking],
             [self._scope(one) for one in stored.scopes],
-            [(routine_id, event, self._take(value, event)) for routine_id, event, value in stored.left],
+            [
+                (routine_id, event, value)
+                for routine_id, event, pages in stored.left
+                for value in self._values(pages, event)
+            ],
             stored.crashes,
             stored.forgiven,
             [self._failures[one] for one in stored.errors],
@@ -334,7 +365,14 @@ class _Reading:
         messages = [
             Parked(position, self._take(value, "message"), cause, spot) for position, value, cause, spot in one.messages
         ]
-        return Parking(one.station, one.generation, held, messages)
+        return Parking(one.station, one.generation, held, messages, list(self._values(one.hoarded, "item")))
+
+    def _values(self, pages: Iterable[_Page], root: str) -> Iterator[Any]:
+        for count, data in pages:
+            if count:
+                yield from self._codec.decode_plain(bytes(data), root)
+            else:
+                yield self._take(data, root)
 
     def _scope(self, one: _Open) -> Open:
         buffers = {

@@ -78,12 +78,17 @@ class Gate:
         raise NotImplementedError
 
     @property
+    def hoarded(self) -> Sequence[Any]:
+        """The values that wait here and are no messages any more."""
+        return ()
+
+    @property
     def is_simple(self) -> bool:
         """Whether what waits and what is held is all there is to know."""
         return True
 
-    def resume(self, generation: int, held: Mapping[int, Any]) -> None:
-        """Is what another one was that had let so much through."""
+    def resume(self, generation: int, held: Mapping[int, Any], hoarded: Sequence[Any]) -> None:
+        """Is what another one was that had let so much through, but for the messages that waited there."""
         self.generation = generation
         self.held.update(held)
         self._open = len(self.station.holds) - len(self.held)
@@ -307,11 +312,15 @@ class CollectGate(FlushingGate):
         return []
 
     def waiting(self) -> Iterator[tuple[int, Message]]:
-        position = min(self._triggers(), default=0)
-        return ((position, Message(value, 0, None)) for value in self._values)
+        return iter(())
 
-    def resume(self, generation: int, held: Mapping[int, Any]) -> None:
-        super().resume(generation, held)
+    @property
+    def hoarded(self) -> Sequence[Any]:
+        return self._values
+
+    def resume(self, generation: int, held: Mapping[int, Any], hoarded: Sequence[Any]) -> None:
+        super().resume(generation, held, hoarded)
+        self._values.extend(hoarded)
         self._served = generation > 0
 
     def values(self) -> Iterator[Any]:

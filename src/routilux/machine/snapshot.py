@@ -54,6 +54,7 @@ class Parking(NamedTuple):
     generation: int
     held: Mapping[int, Any]
     messages: Sequence[Parked]
+    hoarded: Sequence[Any]
 
 
 class Item(NamedTuple):
@@ -111,16 +112,21 @@ class Snapshot(NamedTuple):
     late: int
 
 
-def is_simple(machine: Machine, most: int) -> bool:
-    """Whether all that matters of it can be written down, and is not more than so many values."""
+def values_in(machine: Machine) -> int:
+    """How many values would be in its snapshot, about."""
+    delivery = machine.delivery
+    values = machine.admission.pending + len(machine.running) + len(delivery.left)
+    return values + sum(sum(gate.parked().values()) for gate in delivery.gates)
+
+
+def is_simple(machine: Machine) -> bool:
+    """Whether all that matters of it can be written down."""
     delivery = machine.delivery
     if not machine.started or machine.done or machine.end is not None or machine.streaming:
         return False
     if machine.ledger.recorded is not None or delivery.misfires or delivery.new_batches:
         return False
-    values = machine.admission.pending + len(machine.running) + len(delivery.left)
-    values += sum(sum(gate.parked().values()) for gate in delivery.gates)
-    if values > most or not all(gate.is_simple for gate in delivery.gates):
+    if not all(gate.is_simple for gate in delivery.gates):
         return False
     return not any(one[1].folded for queue in machine.queues.values() for one in queue.ready)
 
@@ -195,7 +201,7 @@ class _Taking:
 
     def _parking(self, gate: Gate) -> Parking:
         messages = [Parked(position, one.value, one.cause, self._spot(one.place)) for position, one in gate.waiting()]
-        return Parking(gate.station.index, gate.generation, dict(gate.held), messages)
+        return Parking(gate.station.index, gate.generation, dict(gate.held), messages, list(gate.hoarded))
 
     def _spot(self, place: Place | None) -> Spot:
         return None if place is None else (self._number(place[0]), place[1])
@@ -265,11 +271,11 @@ class _Restoring:
         return scope
 
     def _park(self, parking: Parking) -> None:
-        if not (parking.generation or parking.held or parking.messages):
+        if not (parking.generation or parking.held or parking.messages or parking.hoarded):
             return
         delivery = self._machine.delivery
         gate = delivery.gate_of(self._station(parking.station))
-        gate.resume(parking.generation, parking.held)
+        gate.resume(parking.generation, parking.held, parking.hoarded)
         for position, value, cause, spot in parking.messages:
             place = self._place(spot)
             broken = gate.put(position, Message(value, cause, place))
