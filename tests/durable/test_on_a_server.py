@@ -5,9 +5,11 @@ import threading
 import pytest
 
 from routilux import Context, Flow, collect, routine
+from routilux.durable.snapshot_records import SNAPSHOT
 from routilux.errors import StoreUnavailableError
 from routilux.facts import JobStatus
 from routilux.stores.opening import check, open_store
+from tests.durable.snapshots import snapshots_after
 from tests.postgres import running, why_not
 
 psycopg = pytest.importorskip("psycopg")
@@ -32,10 +34,17 @@ def build(handler, **settings):
     return flow
 
 
+def kinds(store):
+    """The kinds of the entries of the one job in a store."""
+    (job,) = store.jobs()
+    return [one.entry.kind for one in store.entries(job.job_id)]
+
+
+@pytest.mark.parametrize("distance", [15, 10_000])
 @pytest.mark.parametrize("mode", MODES)
-def test_a_job_goes_on_while_its_server_is_started_anew(mode):
+def test_a_job_goes_on_while_its_server_is_started_anew(mode, distance):
     restarting, restarts = threading.Lock(), []
-    with running() as server:
+    with running() as server, snapshots_after(distance):
 
         def work(number: int) -> int:
             if number in (20, 60):
@@ -52,6 +61,8 @@ def test_a_job_goes_on_while_its_server_is_started_anew(mode):
         assert sorted(restarts) == [20, 60]
         findings = check(dsn)
         assert (findings.whole, findings.jobs) == (True, 1)
+        with open_store(dsn, read_only=True) as store:
+            assert (SNAPSHOT in kinds(store)) is (distance == 15)
 
 
 @pytest.mark.parametrize("mode", MODES)
