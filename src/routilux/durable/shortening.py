@@ -20,9 +20,10 @@ from routilux.durable.job_snapshot import JobSnapshot
 from routilux.durable.past import Past
 from routilux.durable.records import Records
 from routilux.durable.snapshot_records import SNAPSHOT, Written
-from routilux.errors import PayloadError, PayloadTooLargeError, StoreError
+from routilux.errors import PayloadTooLargeError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Opened, Settled, StoredFact
+from routilux.guard import guarded
 from routilux.machine.delivery import Activation
 from routilux.machine.snapshot import is_simple, take, values_in
 from routilux.stores.port import Entry
@@ -117,8 +118,8 @@ class Shortening:
             return
         near = station.is_generator or (self._entries >= self._wanted and self._size >= self._least)
         if near and number not in self._sealed and self._is_open(activation):
-            sealed = self._put(arguments, station.names)
-            if sealed is not None:
+            sealed, broken = guarded(self._records.snapshots.seal, arguments, station.names)
+            if broken is None:
                 self._sealed[number] = sealed
 
     def is_possible(self) -> bool:
@@ -163,16 +164,16 @@ class Shortening:
             self._history.counts,
             self._states,
         )
-        try:
-            body, size = self._records.snapshots.write(snapshot, self._sealed, self._written)
-        except PayloadTooLargeError:
+        # A value that somebody is changing may fail in any way; a store that is full says so with the next fact.
+        written, broken = guarded(self._records.snapshots.write, snapshot, self._sealed, self._written)
+        if isinstance(broken, PayloadTooLargeError):
             self._wanted = 2 * self._entries
             self._postpone(self._entries)
             return None
-        # What is changed while it is written cannot be; what is full says so with the next fact.
-        except (PayloadError, StoreError, RuntimeError):
+        if broken is not None:
             self._postpone(max(1, DISTANCE // 8))
             return None
+        body, size = written
         self._entries, self._size, self._least = 0, 0, size
         self._wanted = self._next = DISTANCE
         self.is_due = False
@@ -191,9 +192,3 @@ class Shortening:
     def _is_open(activation: Activation) -> bool:
         """Whether a handler that runs could change what it was given."""
         return activation[1].mode not in ELSEWHERE and not all(type(one) in _UNCHANGING for one in activation[2])
-
-    def _put(self, arguments: tuple[object, ...], names: tuple[str, ...]) -> list[bytes] | None:
-        try:
-            return self._records.snapshots.seal(arguments, names)
-        except (PayloadError, StoreError, RuntimeError):
-            return None
