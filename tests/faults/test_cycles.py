@@ -20,13 +20,13 @@ pytestmark = pytest.mark.timeout(PATIENCE)
 
 def turn(item: dict, ctx: Context):
     """One more turn, or the end; halfway and at the end it looks at what the job takes up."""
-    left, folder = item["left"], item["folder"]
-    if left in (0, TURNS // 2):
+    left = item["left"]
+    if left in (0, item["halfway"]):
         process = psutil.Process()
-        size = sum(one.stat().st_size for one in Path(folder).iterdir() if one.is_file())
+        size = sum(one.stat().st_size for one in Path(item["folder"]).iterdir() if one.is_file())
         ctx.emit("seen", [size, process.memory_info().rss, process.num_fds()])
     if left:
-        ctx.emit("again", {"left": left - 1, "folder": folder})
+        ctx.emit("again", item | {"left": left - 1})
     else:
         ctx.emit("output", "round")
 
@@ -42,23 +42,26 @@ def ring(path: Path, mode: str, limit: int | None, length: int = 1, **settings: 
     return flow
 
 
-@pytest.mark.parametrize(("mode", "length"), [("sequential", 1), ("sequential", 5), ("concurrent", 3), ("asyncio", 2)])
+MODES = [("sequential", 1), ("sequential", 5), ("concurrent", 3), ("asyncio", 2), ("multiprocessing", 1)]
+
+
+@pytest.mark.parametrize(("mode", "length"), MODES)
 def test_a_cycle_keeps_its_file_and_its_memory_flat(mode: str, length: int, trials: Trials, tmp_path: Path) -> None:
-    path, kept = tmp_path / "jobs.db", min(KEPT, DISTANCE // 3)
-    with snapshots_after(DISTANCE), ring(path, mode, None, length, max_history_size=kept) as flow:
-        job = flow.execute("turn 0", {"item": {"left": TURNS, "folder": str(tmp_path)}})
-        ((_, last),) = [
-            (name, job.results.of(name, "output")) for name in job.results if job.results.of(name, "output")
-        ]
-        halfway, end = sorted(one for name in job.results for one in job.results.of(name, "seen"))
-        assert last == ["round"]
-        assert sum(one.completed for one in job.counts.values()) == TURNS + 1
+    share = 10 if mode == "multiprocessing" else 1  # What passes between processes takes its time.
+    turns, distance = max(TURNS // share, 2_400), max(DISTANCE // share, 300)
+    kept = min(KEPT, distance // 3)
+    item = {"left": turns, "halfway": turns // 2, "folder": str(tmp_path)}
+    with snapshots_after(distance), ring(tmp_path / "jobs.db", mode, None, length, max_history_size=kept) as flow:
+        job = flow.execute("turn 0", {"item": item})
+        assert [last for name in job.results for last in job.results.of(name, "output")] == ["round"]
+        halfway, end = sorted(seen for name in job.results for seen in job.results.of(name, "seen"))
+        assert sum(one.completed for one in job.counts.values()) == turns + 1
         assert len(job.history) <= kept
     for before, after, more in zip(halfway, end, (0, 3_000_000, 1), strict=True):
         assert after <= 1.05 * before + more
-    found = check(path)
+    found = check(tmp_path / "jobs.db")
     assert found.whole
-    assert found.entries < 2 * DISTANCE
+    assert found.entries < 2 * distance
     trials.counted("F21 cycle", mode, 1)
 
 
@@ -69,7 +72,7 @@ def test_a_cycle_that_is_limited_ends_there_also_when_it_is_read_again(
 ) -> None:
     for _ in range(2):
         with snapshots_after(distance), ring(tmp_path / "jobs.db", mode, 100, max_history_size=2) as flow:
-            job = flow.execute("turn 0", {"item": {"left": 1000, "folder": ""}}, key="once")
+            job = flow.execute("turn 0", {"item": {"left": 1000, "halfway": 1001, "folder": ""}}, key="once")
             assert job.status == "failed"
             assert job.counts["turn 0"].completed == 100
     assert check(tmp_path / "jobs.db").entries < min(2 * distance + 20, 110)
