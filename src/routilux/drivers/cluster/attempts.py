@@ -76,6 +76,11 @@ class Batch:
             attempt.batch = self
 
     @property
+    def once(self) -> bool:
+        """Whether it holds what is not run again when its worker dies."""
+        return any(not attempt.activation[1].crash_retries for attempt in self.attempts)
+
+    @property
     def unwanted(self) -> bool:
         """Whether nobody waits for any of it."""
         return all(attempt.unwanted for attempt in self.attempts)

@@ -1,7 +1,8 @@
 """Dask as a cluster, through its client's futures.
 
 Not through `Client.get_executor`, whose futures never resolve when a result cannot be pickled. Dask cannot stop a task
-that runs; and it makes values that a dead worker kept again by itself, by running the calls that made them.
+that runs; and it makes values that a dead worker kept again by itself, by running the calls that made them: also
+replies that nobody had fetched yet. A call that must not run twice says at the scheduler that it begins.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from operator import itemgetter
 from typing import Any, TypeAlias
 
 import distributed
-from distributed import Client
+from distributed import Client, Event, get_client
 from distributed.deploy.cluster import Cluster as Deployed
 from distributed.scheduler import KilledWorker
 
@@ -41,6 +42,8 @@ class _Submitted(Call):
         self.reply = reply
         self.arguments = arguments
         """Kept, because Dask drops what no future refers to."""
+        self.begun: Event | None = None
+        """Of one that must not run twice: set at the scheduler when it begins."""
 
 
 class DaskCluster(Cluster):
@@ -104,8 +107,10 @@ class DaskCluster(Cluster):
         arguments: Sequence[object],
         places: int,
         ended: Callable[[], None],
+        *,
+        once: bool = False,
     ) -> Call:
-        call, broken = guarded(self._submitted, function, arguments, places)
+        call, broken = guarded(self._submitted, function, arguments, places, once)
         if broken is not None:
             raise ClusterError(f"The Dask cluster takes no calls any more: {text_of(broken)}") from broken
         submitted: _Submitted = call
@@ -116,7 +121,10 @@ class DaskCluster(Cluster):
         finished = [call for call in map(_own, calls) if call.reply.status == "finished"]
         replies, broken = guarded(self._running.gather, [call.reply for call in finished])
         found = {} if broken is not None else dict(zip(finished, replies, strict=True))
-        return [found[call][0] if call in found else self._fetched(_own(call)) for call in calls]
+        fetched = [found[call][0] if call in found else self._fetched(_own(call)) for call in calls]
+        for begun in [call.begun for call in map(_own, calls) if call.begun is not None]:
+            guarded(begun.clear)
+        return fetched
 
     def cancel(self, call: Call) -> None:
         """A task that no worker has been given yet is taken back."""
@@ -154,13 +162,17 @@ class DaskCluster(Cluster):
         return self._client
 
     def _submitted(
-        self, function: Callable[..., tuple[Any, ...]], arguments: Sequence[object], places: int
+        self, function: Callable[..., tuple[Any, ...]], arguments: Sequence[object], places: int, once: bool
     ) -> _Submitted:
         client = self._running
         sent = [self._sent(argument) for argument in arguments]
-        whole = client.submit(function, *sent, pure=False, retries=0)
+        begun = Event(client=client) if once else None
+        called = (function,) if begun is None else (_called_once, begun.name, function)
+        whole = client.submit(*called, *sent, pure=False, retries=0)
         reply = client.submit(_reply_alone, whole, pure=False, retries=0) if places else whole
-        return _Submitted(places, whole, reply, sent)
+        submitted = _Submitted(places, whole, reply, sent)
+        submitted.begun = begun
+        return submitted
 
     def _sent(self, argument: object) -> object:
         if isinstance(argument, bytes) and len(argument) >= SCATTERED_BYTES:
@@ -191,6 +203,15 @@ def _connected(target: Deployed | str) -> Client:
 def _own(call: Call) -> _Submitted:
     assert isinstance(call, _Submitted)
     return call
+
+
+def _called_once(name: str, function: Callable[..., tuple[Any, ...]], *arguments: object) -> tuple[Any, ...]:
+    """On a worker: calls a function, unless another worker has begun to."""
+    begun = Event(name, client=get_client())
+    if begun.is_set():
+        raise WorkerLostError("the Dask worker that had it died")
+    begun.set()
+    return function(*arguments)
 
 
 def _reply_alone(whole: tuple[Any, ...]) -> tuple[Any, ...]:

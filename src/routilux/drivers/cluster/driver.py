@@ -192,7 +192,8 @@ class ClusterDriver(Driver):
         if not batch.attempts:
             return
         try:
-            batch.call = self._cluster.submit(run_batch, load.arguments, load.places, partial(self._ended, batch))
+            ended = partial(self._ended, batch)
+            batch.call = self._cluster.submit(run_batch, load.arguments, load.places, ended, once=batch.once)
         except ClusterError as error:
             self._connection.refused(error)
             unwanted = self._waiting.put_back(batch.attempts)

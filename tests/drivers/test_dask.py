@@ -1,0 +1,84 @@
+"""What Dask does by itself with calls whose workers die, and what we have it not do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import distributed
+import pytest
+
+from routilux.drivers.cluster.dask import DaskCluster, _Submitted
+from routilux.drivers.cluster.port import Call
+from routilux.errors import WorkerLostError
+
+PATIENCE = 50
+pytestmark = pytest.mark.timeout(120)
+
+
+def sign(path: str) -> tuple[str]:
+    """Says that it ran, and where."""
+    with Path(path).open("a") as signatures:
+        signatures.write(f"{os.getpid()}\n")
+    return (path,)
+
+
+def sign_and_die(path: str, deaths: int) -> tuple[str]:
+    sign(path)
+    if len(Path(path).read_text().splitlines()) <= deaths:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return (path,)
+
+
+def wait_until_noticed(call: Call) -> None:
+    """Waits until the cluster knows that it has lost a reply."""
+    assert isinstance(call, _Submitted)
+    until = time.monotonic() + PATIENCE
+    while call.reply.status == "finished":
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def dask() -> Iterator[DaskCluster]:
+    """Somebody's cluster, which tries again what died with a worker, as Dask does unless it is told not to."""
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=60
+    ) as cluster:
+        dask = DaskCluster(cluster, 2)
+        dask.connect()
+        yield dask
+        dask.close()
+
+
+@pytest.mark.parametrize("once", [True, False])
+def test_a_reply_that_died_with_its_worker_is_made_again_only_of_what_may_run_twice(
+    once: bool, dask: DaskCluster, tmp_path: Path
+) -> None:
+    path, ended = tmp_path / "signatures", threading.Event()
+    call = dask.submit(sign, [str(path)], 0, ended.set, once=once)
+    assert ended.wait(PATIENCE)
+    os.kill(int(path.read_text()), signal.SIGKILL)
+    wait_until_noticed(call)
+    (reply,) = dask.fetch([call])
+    if once:
+        assert isinstance(reply, WorkerLostError)
+        assert len(path.read_text().splitlines()) == 1
+    else:
+        assert reply == str(path)
+        assert len(path.read_text().splitlines()) == 2
+
+
+def test_what_may_not_run_twice_is_lost_with_the_first_worker_that_dies_of_it(
+    dask: DaskCluster, tmp_path: Path
+) -> None:
+    path, ended = tmp_path / "signatures", threading.Event()
+    call = dask.submit(sign_and_die, [str(path), 1], 0, ended.set, once=True)
+    assert ended.wait(PATIENCE)
+    (reply,) = dask.fetch([call])
+    assert isinstance(reply, WorkerLostError)
+    assert len(path.read_text().splitlines()) == 1
