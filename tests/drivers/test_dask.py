@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import threading
@@ -12,9 +13,12 @@ from pathlib import Path
 import distributed
 import pytest
 
+from routilux.clock import SystemClock
 from routilux.drivers.cluster.dask import DaskCluster, _Submitted
+from routilux.drivers.cluster.driver import ClusterDriver
 from routilux.drivers.cluster.port import Call
 from routilux.errors import WorkerLostError
+from tests.drivers.host import Collector, station_of
 
 PATIENCE = 50
 pytestmark = pytest.mark.timeout(120)
@@ -53,6 +57,30 @@ def dask() -> Iterator[DaskCluster]:
         dask.connect()
         yield dask
         dask.close()
+
+
+def test_what_was_settled_is_not_run_again_when_its_workers_die(
+    tmp_path: Path,
+) -> None:
+    def signed(number):
+        with (tmp_path / "signatures").open("a") as signatures:
+            signatures.write(f"{number} {os.getpid()}\n")
+        return number
+
+    host = Collector()
+    host.driver = ClusterDriver(host, SystemClock(), DaskCluster(None, 2), "test")
+    gc.disable()
+    try:
+        assert host.values(station_of(signed, "number"), range(100)) == list(range(100))
+        for pid in {line.split()[1] for line in (tmp_path / "signatures").read_text().splitlines()}:
+            os.kill(int(pid), signal.SIGKILL)
+        while host.values(station_of(signed, "number"), range(100, 200)) != list(range(100, 200)):
+            pass  # some went to workers that were dead already
+    finally:
+        gc.enable()
+        host.driver.close()
+    numbers = [int(line.split()[0]) for line in (tmp_path / "signatures").read_text().splitlines()]
+    assert all(numbers.count(number) == 1 for number in range(100))
 
 
 @pytest.mark.parametrize("once", [True, False])

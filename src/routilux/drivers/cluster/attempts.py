@@ -60,7 +60,7 @@ class Batch:
     def __init__(self, attempts: list[Attempt]) -> None:
         self.attempts = attempts
         self.call: Call | None = None
-        """Set once it is under way."""
+        """Set while it is under way."""
         self.sent = 0
         """When that was."""
         self.ended = False

@@ -7,7 +7,9 @@ replies that nobody had fetched yet. A call that must not run twice says at the 
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from operator import itemgetter
@@ -30,6 +32,9 @@ Future: TypeAlias = "distributed.Future[Any]"
 
 SCATTERED_BYTES = 1_000_000
 """Arguments from this size on go to the workers without a detour over the scheduler."""
+
+LET_GO_SECONDS = 5.0
+"""So long after a call was fetched the scheduler has heard for sure that nobody wants it any more."""
 
 COUNT_SECONDS = 2.0
 """So old the known number of workers may be."""
@@ -60,6 +65,7 @@ class DaskCluster(Cluster):
         self._client: Client | None = given if isinstance(given, Client) else None
         self._workers = workers
         self._counted = 0.0
+        self._begun: deque[tuple[float, Event]] = deque()
 
     def connect(self) -> None:
         self.close()
@@ -122,8 +128,9 @@ class DaskCluster(Cluster):
         replies, broken = guarded(self._running.gather, [call.reply for call in finished])
         found = {} if broken is not None else dict(zip(finished, replies, strict=True))
         fetched = [found[call][0] if call in found else self._fetched(_own(call)) for call in calls]
-        for begun in [call.begun for call in map(_own, calls) if call.begun is not None]:
-            guarded(begun.clear)
+        moment = time.monotonic()
+        self._begun += [(moment, call.begun) for call in map(_own, calls) if call.begun is not None]
+        self._forget(before=moment - LET_GO_SECONDS)
         return fetched
 
     def cancel(self, call: Call) -> None:
@@ -149,12 +156,18 @@ class DaskCluster(Cluster):
         return bytes(blob)
 
     def close(self) -> None:
+        self._forget(before=math.inf)
         if self._client is not None and self._client is not self._given:
             guarded(self._client.close)
             self._client = None
         if self._local is not None:
             self._local.close()
             self._local = None
+
+    def _forget(self, before: float) -> None:
+        """Has the scheduler forget which calls have begun, of those that were fetched before a moment."""
+        while self._begun and self._begun[0][0] < before:
+            guarded(self._begun.popleft()[1].clear)
 
     @property
     def _running(self) -> Client:

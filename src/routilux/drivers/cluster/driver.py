@@ -225,6 +225,10 @@ class ClusterDriver(Driver):
             if isinstance(reply, (ClusterError, WorkerLostError)):
                 self._packer.forget_shared()
         self._settle(ended)
+        for batch in batches:
+            batch.call = (
+                None  # which knows the batch: the cluster would keep the reply, and make it again if it is lost
+            )
 
     def _settle(self, ended: Sequence[Ended]) -> None:
         """Tells the host, job by job."""
