@@ -5,6 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator
@@ -81,6 +84,32 @@ def test_what_was_settled_is_not_run_again_when_its_workers_die(
         host.driver.close()
     numbers = [int(line.split()[0]) for line in (tmp_path / "signatures").read_text().splitlines()]
     assert all(numbers.count(number) == 1 for number in range(100))
+
+
+def test_a_program_that_has_come_to_its_end_waits_for_its_job() -> None:
+    """Nothing that needs an executor works any more by then."""
+    program = """
+        import sys
+        from routilux import Flow, routine
+
+        @routine
+        def numbers():
+            yield from range(20)
+
+        def last(number):
+            sys.stdout.write(f"{number}\\n")
+
+        flow = Flow("end", execution_mode="distributed", cluster="dask", max_workers=2)
+        flow.add_routine(numbers)
+        flow.add_routine(abs, "there")
+        flow.add_routine(last, execution_mode="concurrent")
+        flow.chain("numbers", "there", "last")
+        flow.start("numbers")
+    """
+    asked = [sys.executable, "-c", textwrap.dedent(program)]
+    done = subprocess.run(asked, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert sorted(map(int, done.stdout.split())) == list(range(20))
 
 
 @pytest.mark.parametrize("once", [True, False])

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 
 import distributed
 from distributed import Client, Event, get_client
+from distributed.client import done_callback
 from distributed.deploy.cluster import Cluster as Deployed
 from distributed.scheduler import KilledWorker
 
@@ -116,11 +117,10 @@ class DaskCluster(Cluster):
         *,
         once: bool = False,
     ) -> Call:
-        call, broken = guarded(self._submitted, function, arguments, places, once)
+        call, broken = guarded(self._submitted, function, arguments, places, once, ended)
         if broken is not None:
             raise ClusterError(f"The Dask cluster takes no calls any more: {text_of(broken)}") from broken
         submitted: _Submitted = call
-        submitted.reply.add_done_callback(lambda _: ended())
         return submitted
 
     def fetch(self, calls: Sequence[Call]) -> list[Reply | BaseException]:
@@ -175,9 +175,15 @@ class DaskCluster(Cluster):
         return self._client
 
     def _submitted(
-        self, function: Callable[..., tuple[Any, ...]], arguments: Sequence[object], places: int, once: bool
+        self,
+        function: Callable[..., tuple[Any, ...]],
+        arguments: Sequence[object],
+        places: int,
+        once: bool,
+        ended: Callable[[], None],
     ) -> _Submitted:
         client = self._running
+        assert client.loop is not None
         sent = [self._sent(argument) for argument in arguments]
         begun = Event(client=client) if once else None
         called = (function,) if begun is None else (_called_once, begun.name, function)
@@ -185,6 +191,8 @@ class DaskCluster(Cluster):
         reply = client.submit(_reply_alone, whole, pure=False, retries=0) if places else whole
         submitted = _Submitted(places, whole, reply, sent)
         submitted.begun = begun
+        # Not `add_done_callback`, which needs an executor: there is none any more once the main thread has ended.
+        client.loop.add_callback(done_callback, reply, lambda _: ended())
         return submitted
 
     def _sent(self, argument: object) -> object:
