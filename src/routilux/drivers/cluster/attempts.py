@@ -60,7 +60,7 @@ class Batch:
     def __init__(self, attempts: list[Attempt]) -> None:
         self.attempts = attempts
         self.call: Call | None = None
-        """Set once it is under way."""
+        """Set while it is under way."""
         self.sent = 0
         """When that was."""
         self.ended = False
@@ -74,6 +74,11 @@ class Batch:
         """All its attempts have left for good."""
         for attempt in self.attempts:
             attempt.batch = self
+
+    @property
+    def once(self) -> bool:
+        """Whether it holds what is not run again when its worker dies."""
+        return any(not attempt.activation[1].crash_retries for attempt in self.attempts)
 
     @property
     def unwanted(self) -> bool:

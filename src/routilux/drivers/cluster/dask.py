@@ -1,19 +1,23 @@
 """Dask as a cluster, through its client's futures.
 
 Not through `Client.get_executor`, whose futures never resolve when a result cannot be pickled. Dask cannot stop a task
-that runs; and it makes values that a dead worker kept again by itself, by running the calls that made them.
+that runs; and it makes values that a dead worker kept again by itself, by running the calls that made them: also
+replies that nobody had fetched yet. A call that must not run twice says at the scheduler that it begins.
 """
 
 from __future__ import annotations
 
+import math
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from operator import itemgetter
 from typing import Any, TypeAlias
 
 import distributed
-from distributed import Client
+from distributed import Client, Event, get_client
+from distributed.client import done_callback
 from distributed.deploy.cluster import Cluster as Deployed
 from distributed.scheduler import KilledWorker
 
@@ -30,6 +34,9 @@ Future: TypeAlias = "distributed.Future[Any]"
 SCATTERED_BYTES = 1_000_000
 """Arguments from this size on go to the workers without a detour over the scheduler."""
 
+LET_GO_SECONDS = 5.0
+"""So long after a call was fetched the scheduler has heard for sure that nobody wants it any more."""
+
 COUNT_SECONDS = 2.0
 """So old the known number of workers may be."""
 
@@ -41,6 +48,8 @@ class _Submitted(Call):
         self.reply = reply
         self.arguments = arguments
         """Kept, because Dask drops what no future refers to."""
+        self.begun: Event | None = None
+        """Of one that must not run twice: set at the scheduler when it begins."""
 
 
 class DaskCluster(Cluster):
@@ -57,6 +66,7 @@ class DaskCluster(Cluster):
         self._client: Client | None = given if isinstance(given, Client) else None
         self._workers = workers
         self._counted = 0.0
+        self._begun: deque[tuple[float, Event]] = deque()
 
     def connect(self) -> None:
         self.close()
@@ -104,19 +114,24 @@ class DaskCluster(Cluster):
         arguments: Sequence[object],
         places: int,
         ended: Callable[[], None],
+        *,
+        once: bool = False,
     ) -> Call:
-        call, broken = guarded(self._submitted, function, arguments, places)
+        call, broken = guarded(self._submitted, function, arguments, places, once, ended)
         if broken is not None:
             raise ClusterError(f"The Dask cluster takes no calls any more: {text_of(broken)}") from broken
         submitted: _Submitted = call
-        submitted.reply.add_done_callback(lambda _: ended())
         return submitted
 
     def fetch(self, calls: Sequence[Call]) -> list[Reply | BaseException]:
         finished = [call for call in map(_own, calls) if call.reply.status == "finished"]
         replies, broken = guarded(self._running.gather, [call.reply for call in finished])
         found = {} if broken is not None else dict(zip(finished, replies, strict=True))
-        return [found[call][0] if call in found else self._fetched(_own(call)) for call in calls]
+        fetched = [found[call][0] if call in found else self._fetched(_own(call)) for call in calls]
+        moment = time.monotonic()
+        self._begun += [(moment, call.begun) for call in map(_own, calls) if call.begun is not None]
+        self._forget(before=moment - LET_GO_SECONDS)
+        return fetched
 
     def cancel(self, call: Call) -> None:
         """A task that no worker has been given yet is taken back."""
@@ -141,6 +156,7 @@ class DaskCluster(Cluster):
         return bytes(blob)
 
     def close(self) -> None:
+        self._forget(before=math.inf)
         if self._client is not None and self._client is not self._given:
             guarded(self._client.close)
             self._client = None
@@ -148,19 +164,36 @@ class DaskCluster(Cluster):
             self._local.close()
             self._local = None
 
+    def _forget(self, before: float) -> None:
+        """Has the scheduler forget which calls have begun, of those that were fetched before a moment."""
+        while self._begun and self._begun[0][0] < before:
+            guarded(self._begun.popleft()[1].clear)
+
     @property
     def _running(self) -> Client:
         assert self._client is not None
         return self._client
 
     def _submitted(
-        self, function: Callable[..., tuple[Any, ...]], arguments: Sequence[object], places: int
+        self,
+        function: Callable[..., tuple[Any, ...]],
+        arguments: Sequence[object],
+        places: int,
+        once: bool,
+        ended: Callable[[], None],
     ) -> _Submitted:
         client = self._running
+        assert client.loop is not None
         sent = [self._sent(argument) for argument in arguments]
-        whole = client.submit(function, *sent, pure=False, retries=0)
+        begun = Event(client=client) if once else None
+        called = (function,) if begun is None else (_called_once, begun.name, function)
+        whole = client.submit(*called, *sent, pure=False, retries=0)
         reply = client.submit(_reply_alone, whole, pure=False, retries=0) if places else whole
-        return _Submitted(places, whole, reply, sent)
+        submitted = _Submitted(places, whole, reply, sent)
+        submitted.begun = begun
+        # Not `add_done_callback`, which needs an executor: there is none any more once the main thread has ended.
+        client.loop.add_callback(done_callback, reply, lambda _: ended())
+        return submitted
 
     def _sent(self, argument: object) -> object:
         if isinstance(argument, bytes) and len(argument) >= SCATTERED_BYTES:
@@ -191,6 +224,15 @@ def _connected(target: Deployed | str) -> Client:
 def _own(call: Call) -> _Submitted:
     assert isinstance(call, _Submitted)
     return call
+
+
+def _called_once(name: str, function: Callable[..., tuple[Any, ...]], *arguments: object) -> tuple[Any, ...]:
+    """On a worker: calls a function, unless another worker has begun to."""
+    begun = Event(name, client=get_client())
+    if begun.is_set():
+        raise WorkerLostError("the Dask worker that had it died")
+    begun.set()
+    return function(*arguments)
 
 
 def _reply_alone(whole: tuple[Any, ...]) -> tuple[Any, ...]:

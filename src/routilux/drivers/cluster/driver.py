@@ -192,7 +192,8 @@ class ClusterDriver(Driver):
         if not batch.attempts:
             return
         try:
-            batch.call = self._cluster.submit(run_batch, load.arguments, load.places, partial(self._ended, batch))
+            ended = partial(self._ended, batch)
+            batch.call = self._cluster.submit(run_batch, load.arguments, load.places, ended, once=batch.once)
         except ClusterError as error:
             self._connection.refused(error)
             unwanted = self._waiting.put_back(batch.attempts)
@@ -224,6 +225,10 @@ class ClusterDriver(Driver):
             if isinstance(reply, (ClusterError, WorkerLostError)):
                 self._packer.forget_shared()
         self._settle(ended)
+        for batch in batches:
+            batch.call = (
+                None  # which knows the batch: the cluster would keep the reply, and make it again if it is lost
+            )
 
     def _settle(self, ended: Sequence[Ended]) -> None:
         """Tells the host, job by job."""

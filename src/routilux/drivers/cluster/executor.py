@@ -59,6 +59,8 @@ class ExecutorCluster(Cluster):
         arguments: Sequence[object],
         places: int,
         ended: Callable[[], None],
+        *,
+        once: bool = False,
     ) -> Call:
         future = self._submitted(function, *arguments)
         future.add_done_callback(lambda _: ended())

@@ -71,10 +71,13 @@ class Cluster(ABC):
         arguments: Sequence[object],
         places: int,
         ended: Callable[[], None],
+        *,
+        once: bool = False,
     ) -> Call:
         """Has a function called on a worker; it gives a `Reply`, and as many values as there are `places`.
 
         Among the arguments may be what `share` and `place` gave; the function is given what they stand for.
+        With `once` it is not called a second time, not even by a cluster that makes lost values again by itself.
         `ended` is called once, from any thread. Raises `ClusterError` where the cluster takes no calls any more.
         """
 

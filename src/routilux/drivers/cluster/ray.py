@@ -105,6 +105,8 @@ class RayCluster(Cluster):
         arguments: Sequence[object],
         places: int,
         ended: Callable[[], None],
+        *,
+        once: bool = False,
     ) -> Call:
         given, broken = guarded(lambda: self._remote(function, 1 + places).remote(*arguments))
         if broken is not None:
