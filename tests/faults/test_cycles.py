@@ -57,7 +57,8 @@ def test_a_cycle_keeps_its_file_and_its_memory_flat(mode: str, length: int, tria
         halfway, end = sorted(seen for name in job.results for seen in job.results.of(name, "seen"))
         assert sum(one.completed for one in job.counts.values()) == turns + 1
         assert len(job.history) <= kept
-    for before, after, more in zip(halfway, end, (0, 3_000_000, 1), strict=True):
+    log = 1_000_000 if share > 1 or SIZE == "tiny" else 0  # Few turns may not have seen it at its largest.
+    for before, after, more in zip(halfway, end, (log, 3_000_000, 1), strict=True):
         assert after <= 1.05 * before + more
     found = check(tmp_path / "jobs.db")
     assert found.whole
