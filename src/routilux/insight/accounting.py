@@ -123,12 +123,12 @@ def _why_free(timeline: Timeline, one: Slice, mode: ExecutionMode) -> dict[Use, 
     """How many workers of a mode can have had nothing to run for each reason: each thing that waits explains one."""
     found = dict.fromkeys((Use.ENGINE, Use.COMING_UP, Use.LIMIT, Use.BACK_PRESSURE), 0)
     for routine_id, waiting in () if one.paused else one.waiting.items():
-        observed = timeline.trace.observed(routine_id)
-        if (observed.mode or timeline.trace.mode) is not mode:
+        if timeline.trace.mode_of(routine_id) is not mode:
             continue
+        limits = timeline.trace.observed(routine_id).limits
         continued = one.continued.get(routine_id, 0)
         for count, is_continued in ((waiting - continued, False), (continued, True)):
-            why = timeline.why_waits(one, mode, observed.limits, continued=is_continued)
+            why = timeline.why_waits(one, mode, limits, continued=is_continued)
             if why in found:
                 found[why] += count
     return {use: count for use, count in found.items() if count}

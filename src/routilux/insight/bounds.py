@@ -133,7 +133,7 @@ def bounds(demand: Demand, mode: ExecutionMode, workers: int, cores: float, cost
 
 def bounds_of(trace: Trace, demand: Demand) -> Bounds:
     """The bounds of a recorded job as it ran: of the GIL only what was held in its own process counts."""
-    modes = {who: trace.observed(who).mode or trace.mode for who in demand.work_by_routine}
+    modes = {who: trace.mode_of(who) for who in demand.work_by_routine}
     used = set(modes.values()) or {trace.mode}
     if used == {ExecutionMode.DISTRIBUTED}:
         return bounds(demand, ExecutionMode.MULTIPROCESSING, trace.workers, math.inf)

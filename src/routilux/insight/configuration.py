@@ -95,6 +95,11 @@ def usual(cores: int) -> list[Configuration]:
     ]
 
 
+def window_of(mode: ExecutionMode, workers: int) -> int:
+    """How many ready activations are enough for a mode, so that no generator is asked for more."""
+    return 1 if mode is ExecutionMode.SEQUENTIAL else 2 * workers
+
+
 def _name(mode: ExecutionMode, count: int) -> str:
     words = WORDS.get(mode)
     return mode.value if words is None or count == MANY else f"{mode.value}, {count} {words[count != 1]}"

@@ -68,7 +68,7 @@ def lanes_of(trace: Trace) -> tuple[Lane, ...]:
     """All lanes of a job, by mode, worker and row; the job's own mode comes first."""
     found: dict[tuple[ExecutionMode, int], _Rows] = {}
     for index, attempt in enumerate(trace.attempts):
-        mode = trace.observed(attempt.routine_id).mode or trace.mode
+        mode = trace.mode_of(attempt.routine_id)
         found.setdefault((mode, attempt.worker), _Rows()).put(index, attempt.begun, attempt.ended)
     order = sorted(found, key=lambda key: (key[0] is not trace.mode, key[0].value, key[1]))
     return tuple(Lane(*key, row, tuple(attempts)) for key in order for row, attempts in enumerate(found[key].attempts))

@@ -15,7 +15,7 @@ from functools import partial
 
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
-from routilux.insight.configuration import Configuration
+from routilux.insight.configuration import Configuration, window_of
 from routilux.insight.costs import Costs
 from routilux.insight.processors import Interpreter, Processors
 from routilux.insight.script import Script
@@ -36,11 +36,6 @@ class Replayed:
 def replay(script: Script, configuration: Configuration, costs: Costs, cores: float | None = None) -> Replayed:
     """Runs a recorded job on paper; `cores` are those of the trace where nobody says."""
     return _Replay(script, configuration, costs, script.trace.cores if cores is None else cores).run()
-
-
-def _window_of(mode: ExecutionMode, configuration: Configuration) -> int:
-    """How many ready activations are enough for a mode, so that no generator is asked for more."""
-    return 1 if mode is ExecutionMode.SEQUENTIAL else 2 * configuration.workers_of(mode)
 
 
 class _Pool:
@@ -72,7 +67,7 @@ class _Replay:
         self._pools = {mode: _Pool(mode, configuration.workers_of(mode)) for mode in configuration.used}
         routines = {attempt.routine_id for attempt in self._attempts}
         in_use = {configuration.mode_of(routine_id) for routine_id in routines}
-        self._window = sum(_window_of(mode, configuration) for mode in in_use)
+        self._window = sum(window_of(mode, configuration.workers_of(mode)) for mode in in_use)
         self._pool_of = {routine_id: self._pools[configuration.mode_of(routine_id)] for routine_id in routines}
         self._limits_of = {routine_id: script.trace.observed(routine_id).limits for routine_id in routines}
         self._free = dict(script.trace.limits)

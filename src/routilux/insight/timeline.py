@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import ActivationStatus
+from routilux.insight.configuration import window_of
 from routilux.insight.needs import Needs
 from routilux.insight.trace import Trace
 
@@ -61,7 +62,7 @@ class Timeline:
         self.trace = trace
         self.slices = slices
         self.workers: Mapping[ExecutionMode, int] = trace.workers_by_mode or {trace.mode: trace.workers}
-        self._window = sum(_window_of(mode, count) for mode, count in self.workers.items())
+        self._window = sum(window_of(mode, count) for mode, count in self.workers.items())
         self._first = _first_begun(trace)
         self._moments = [one.began for one in slices] + [trace.end]
         self._sums: dict[tuple[ExecutionMode, tuple[str, ...], bool], dict[Use, list[int]]] = {}
@@ -85,8 +86,7 @@ class Timeline:
         """Seconds that an activation waited between two moments at which something changed, by reason."""
         if ended <= began:
             return {}
-        observed = self.trace.observed(routine_id)
-        alike = observed.mode or self.trace.mode, observed.limits, continued
+        alike = self.trace.mode_of(routine_id), self.trace.observed(routine_id).limits, continued
         sums = self._sums.get(alike)
         if sums is None:
             sums = self._sums[alike] = self._sums_of(*alike)
@@ -152,16 +152,11 @@ def timeline_of(trace: Trace, needs: Needs) -> Timeline:
     return Timeline(trace, slices)
 
 
-def _window_of(mode: ExecutionMode, workers: int) -> int:
-    """How many ready activations are enough for a mode, so that no generator is asked for more."""
-    return 1 if mode is ExecutionMode.SEQUENTIAL else 2 * workers
-
-
 def _first_begun(trace: Trace) -> dict[ExecutionMode, int]:
     """By mode: when its first handler began."""
     found: dict[ExecutionMode, int] = {}
     for attempt in trace.attempts:
-        mode = trace.observed(attempt.routine_id).mode or trace.mode
+        mode = trace.mode_of(attempt.routine_id)
         found[mode] = min(found.get(mode, attempt.begun), attempt.begun)
     return found
 
@@ -171,7 +166,7 @@ def _changes(trace: Trace, needs: Needs) -> Iterator[tuple[int, int, _Change, st
     for began, ended in trace.pauses:
         yield from _from_to(began, ended, _Change.PAUSED)
     for index, attempt in enumerate(trace.attempts):
-        mode = trace.observed(attempt.routine_id).mode or trace.mode
+        mode = trace.mode_of(attempt.routine_id)
         yield from _from_to(attempt.begun, attempt.ended, _Change.RUNNING, mode)
         yield from _from_to(attempt.fired, attempt.begun, _Change.WAITING, attempt.routine_id)
         if index in needs.continued:

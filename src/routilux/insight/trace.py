@@ -177,6 +177,10 @@ class Trace(NamedTuple):
         """What was seen of a routine, which may be nothing."""
         return self.routines.get(routine_id, UNSEEN)
 
+    def mode_of(self, routine_id: str) -> ExecutionMode:
+        """Where the handlers of a routine ran."""
+        return self.observed(routine_id).mode or self.mode
+
 
 def cores_left(cores: int, foreign_load: float | None) -> float:
     """How many cores others left; at least half of one, which a job that seldom computes always gets."""

@@ -114,7 +114,7 @@ class _Spans:
         return set_span_in_context(NonRecordingSpan(self._made[index]), Context())
 
     def _of_attempt(self, attempt: Attempt) -> Mapping[str, AttributeValue]:
-        mode = self._trace.observed(attempt.routine_id).mode or self._trace.mode
+        mode = self._trace.mode_of(attempt.routine_id)
         found: dict[str, AttributeValue] = {
             "routilux.flow": self._trace.flow_id,
             "routilux.routine": attempt.routine_id,
