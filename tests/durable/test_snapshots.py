@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from routilux import Context, Continue, Flow, Routine, Skip, collect, keyed, routine
+from routilux import Context, Continue, Flow, Skip, collect, keyed, routine
 from routilux.durable.account import account_of
 from routilux.durable.snapshot_records import SNAPSHOT
 from routilux.durable.unowned import cancel, is_paused, job_in, pause
 from routilux.stores.check import check
 from routilux.stores.sqlite.store import open_store
+from tests.durable.program import Running
 from tests.durable.snapshots import snapshots_after
 
 MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
@@ -52,19 +53,6 @@ def going_on(number: int):
 @routine
 def even(number: int):
     return number if number % 2 == 0 else None
-
-
-class Running(Routine):
-    """Its sum is its state."""
-
-    def __init__(self):
-        super().__init__()
-        self.define_slot("number", handler=self.add)
-        self.define_event("output")
-
-    def add(self, number: int):
-        self.state["sum"] = self.state.get("sum", 0) + number
-        self.emit("output", self.state["sum"])
 
 
 @routine(fires=keyed(lambda number: number))
