@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.errors import StoreDamagedError, UnknownJobError
@@ -96,6 +97,31 @@ class Verifier:
         """There is no entry after the last."""
         if self._seq < self._job.entries:
             raise self._job.damaged(self._seq + 1, "it is missing")
+
+
+def entries_of(
+    job: JobRow, chain: Chain, after: int, page: int, read: Callable[[str, int], Sequence[FactRow]]
+) -> Iterator[StoredEntry]:
+    """The entries of a job after one, verified. `read` gives the rows whose number is "=" or ">" another, a page."""
+    verifier, last = Verifier(job, chain), after
+    before = next(iter(read("=", after)), None)
+    if before is None and after > job.entries:
+        return
+    if after and before is not None:
+        verifier.trust(after, before[5])
+    else:
+        # What it is to begin after has gone, because a later one stands for it: that one follows the first.
+        verifier.request(next(iter(read("=", 0)), None))
+        last = 0
+    while rows := read(">", last):
+        for row in rows:
+            entry = verifier.entry(row)
+            last = entry.seq
+            if last > after:
+                yield entry
+        if len(rows) < page:
+            break
+    verifier.end()
 
 
 def removed_meanwhile(job_id: str) -> UnknownJobError:

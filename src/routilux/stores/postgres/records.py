@@ -11,10 +11,10 @@ from routilux.stores.chain import Chain
 from routilux.stores.port import FINISHED, Finished, Records, StoredEntry, StoredJob
 from routilux.stores.postgres.address import Address
 from routilux.stores.postgres.rows import WHOLE_JOB, find_jobs, whole_job
-from routilux.stores.postgres.session import Session, Sessions, session_for_reading
+from routilux.stores.postgres.session import Sessions, session_for_reading
 from routilux.stores.postgres.tables import check_version
 from routilux.stores.postgres.values import loaded
-from routilux.stores.rows import FACT, JobRow, Verifier, removed_meanwhile
+from routilux.stores.rows import FACT, FactRow, entries_of, removed_meanwhile
 
 _PAGE = 500
 _OVER = f"""
@@ -94,7 +94,13 @@ class PostgresRecords(Records):
                 found = find_jobs(session, "jobs.job_id = %(id)s", {"id": job_id}, self._chain)
                 if not found:
                     return
-                yield from _entries(session, found[0].job, Verifier(found[0].job, self._chain), after)
+                job = found[0].job
+
+                def read(comparison: str, seq: int) -> list[FactRow]:
+                    query = _ENTRIES.format(comparison)
+                    return session.execute(query, (job.number, seq), binary=comparison == ">").fetchall()
+
+                yield from entries_of(job, self._chain, after, _PAGE, read)
             finally:
                 if not session.closed:
                     session.execute("ROLLBACK")
@@ -106,25 +112,3 @@ class PostgresRecords(Records):
 
     def close(self) -> None:
         self._sessions.close()
-
-
-def _entries(session: Session, job: JobRow, verifier: Verifier, after: int) -> Iterator[StoredEntry]:
-    before = session.execute(_ENTRIES.format("="), (job.number, after)).fetchone()
-    if before is None and after > job.entries:
-        return
-    if after and before is not None:
-        verifier.trust(after, before[5])
-        last = after
-    else:
-        # What it is to begin after has gone, because a later one stands for it: that one follows the first.
-        verifier.request(session.execute(_ENTRIES.format("="), (job.number, 0)).fetchone())
-        last = 0
-    while rows := session.execute(_ENTRIES.format(">"), (job.number, last), binary=True).fetchall():
-        for row in rows:
-            entry = verifier.entry(row)
-            last = entry.seq
-            if last > after:
-                yield entry
-        if len(rows) < _PAGE:
-            break
-    verifier.end()

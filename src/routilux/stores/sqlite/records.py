@@ -12,11 +12,12 @@ from routilux.errors import StoreDamagedError, StoreError
 from routilux.stores.blobs import Blobs, names_in
 from routilux.stores.chain import Chain
 from routilux.stores.port import FINISHED, Finished, Records, StoredEntry, StoredJob
-from routilux.stores.rows import FACT, JOB, JobRow, Verifier, job_row, removed_meanwhile
+from routilux.stores.rows import FACT, JOB, FactRow, JobRow, entries_of, job_row, removed_meanwhile
 from routilux.stores.sqlite.file import beside, mark_of, open_for_reading, store_error
 from routilux.stores.sqlite.rows import find_job, last_fact, request_of
 
 _PAGE = 500
+_ENTRIES = f"SELECT {FACT} FROM facts WHERE job = ? AND seq {{}} ? ORDER BY seq LIMIT {_PAGE}"
 
 
 class SQLiteRecords(Records):
@@ -96,7 +97,12 @@ class SQLiteRecords(Records):
                 job = find_job(connection, job_id, self._chain)
                 if job is None:
                     return
-                yield from _entries(connection, job, Verifier(job, self._chain), after)
+                number = job.number
+
+                def read(comparison: str, seq: int) -> list[FactRow]:
+                    return connection.execute(_ENTRIES.format(comparison), (number, seq)).fetchall()
+
+                yield from entries_of(job, self._chain, after, _PAGE, read)
             if find_job(connection, job_id, self._chain) is None:
                 raise removed_meanwhile(job_id)
 
@@ -131,29 +137,6 @@ def as_of_now(connection: sqlite3.Connection) -> Iterator[None]:
     finally:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
-
-
-def _entries(connection: sqlite3.Connection, job: JobRow, verifier: Verifier, after: int) -> Iterator[StoredEntry]:
-    query = f"SELECT {FACT} FROM facts WHERE job = ? AND seq {{}} ? ORDER BY seq LIMIT {_PAGE}"
-    before = connection.execute(query.format("="), (job.number, after)).fetchone()
-    if before is None and after > job.entries:
-        return
-    if after and before is not None:
-        verifier.trust(after, before[5])
-        last = after
-    else:
-        # What it is to begin after has gone, because a later one stands for it: that one follows the first.
-        verifier.request(connection.execute(query.format("="), (job.number, 0)).fetchone())
-        last = 0
-    while rows := connection.execute(query.format(">"), (job.number, last)).fetchall():
-        for row in rows:
-            entry = verifier.entry(row)
-            last = entry.seq
-            if last > after:
-                yield entry
-        if len(rows) < _PAGE:
-            break
-    verifier.end()
 
 
 def _whole(
