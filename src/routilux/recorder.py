@@ -22,6 +22,7 @@ from routilux.drivers.measuring import MeasuringInvoker, Meter
 from routilux.errors import UnfinishedJobError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Measured, Record
+from routilux.firing import Collect, First
 from routilux.guard import guarded, text_of
 from routilux.insight.trace import UNMEASURED, Host, Observed, Trace, attempts_of
 from routilux.machine.plan import Plan, Station
@@ -118,7 +119,8 @@ class Recorder(Recording):
     def _observed(self, station: Station) -> Observed:
         own = () if station.limit is None else (_own(station),)
         named = tuple(name for name in station.needs if name in self._limits)
-        return Observed(station.mode, None, self._probe.states.get(station.routine_id, {}), own + named)
+        states = self._probe.states.get(station.routine_id, {})
+        return observed_of(station)._replace(states=states, limits=own + named)
 
     def _weigh(self, plan: Plan, station: Station, given: Sequence[tuple[Any, ...]]) -> Measured:
         """What the arguments of a routine weigh, pickled; notes whether it can run in another process at all."""
@@ -136,6 +138,12 @@ class Recorder(Recording):
         if not sizes:
             return UNMEASURED
         return Measured(None, round(statistics.fmean(sizes)), round(statistics.median(times)))
+
+
+def observed_of(station: Station) -> Observed:
+    """What is known of a routine before it runs."""
+    gathers = None if isinstance(station.rule, First) else station.closes
+    return Observed(station.mode, collects=isinstance(station.rule, Collect), gathers=gathers)
 
 
 def host() -> Host:

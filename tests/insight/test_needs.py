@@ -50,6 +50,21 @@ def test_what_fires_although_no_message_came_waits_for_rest_or_for_a_timer(tale)
     assert needs.at_rest == frozenset()
 
 
+def test_what_gathers_needs_the_end_of_what_fanned_out_even_if_that_was_noted_late():
+    tale = Tale().tell(1, "source", cpu=1, status="yielded").tell(1, "source", fired=1, cpu=3)
+    tale.tell(2, "leaf", [1], fired=1, cpu=1).tell(3, "leaf", [2], cpu=1).tell(4, "end", [3], fired=3)
+    assert needs_of(tale.trace()).of[-1] == (Need(3),)
+    needs = needs_of(tale.sees("end", gathers="source").trace())
+    assert needs.of[-1] == (Need(1), Need(3))
+    assert needs.at_rest == frozenset()
+
+
+def test_what_collects_waits_for_rest_also_where_its_last_value_came_last(tale):
+    tale.tell(1, "source", cpu=1).tell(2, "leaf", [1], cpu=1).tell(3, "end", [2])
+    assert needs_of(tale.trace()).at_rest == frozenset()
+    assert needs_of(tale.sees("end", collects=True).trace()).at_rest == {2}
+
+
 def test_a_cause_of_which_nothing_was_recorded_is_left_out(tale):
     assert needs_of(tale.tell(7, "late", [3], cpu=1).trace()).of == ((),)
 

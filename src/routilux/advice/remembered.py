@@ -9,8 +9,8 @@ from routilux.course import Course
 from routilux.errors import UnfinishedJobError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Record
-from routilux.insight.trace import Observed, Trace, attempts_of
-from routilux.recorder import host
+from routilux.insight.trace import Trace, attempts_of
+from routilux.recorder import host, observed_of
 
 
 def explain_remembered(
@@ -31,7 +31,7 @@ def explain_remembered(
         end=course.ended_at,
         host=host(),
         attempts=attempts_of(records),
-        routines={station.routine_id: Observed(station.mode) for station in plan.stations},
+        routines={station.routine_id: observed_of(station) for station in plan.stations},
         workers_by_mode=by_mode,
         streamed=machine.streaming,
     )

@@ -8,7 +8,7 @@ so in any mode.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -52,7 +52,11 @@ def needs_of(trace: Trace) -> Needs:
             if yielded:
                 continued.add(index)
         else:
+            observed = trace.observed(attempt.routine_id)
             emitters = {_emitter(own[cause], attempts, attempt.fired) for cause in attempt.causes if cause in own}
+            emitters |= {own[opener][-1] for opener in _openers(attempts, own, attempt.causes, observed.gathers)}
+            if observed.collects:
+                at_rest.add(index)
             unfired = all(attempts[emitter].ended < attempt.fired for emitter in emitters)
             last = ends.last_before(attempt.fired, index) if unfired else None
             if last is not None:
@@ -69,6 +73,26 @@ def _emitter(candidates: Sequence[int], attempts: tuple[Attempt, ...], fired: in
     """Which attempt of one activation emitted what fired at a moment: the last that had ended by then."""
     place = bisect_right(candidates, fired, key=lambda index: attempts[index].ended)
     return candidates[max(0, place - 1)]
+
+
+def _openers(
+    attempts: Sequence[Attempt], own: Mapping[int, Sequence[int]], causes: Sequence[int], gathered: str | None
+) -> set[int]:
+    """The activations that opened the fan-outs which are gathered: of that routine, and what the causes come from."""
+    found: set[int] = set()
+    unseen = [] if gathered is None else list(causes)
+    seen = set(unseen)
+    while unseen:
+        number = unseen.pop()
+        if number not in own:
+            continue
+        one = attempts[own[number][0]]
+        if one.routine_id == gathered:
+            found.add(number)
+        else:
+            unseen += set(one.causes) - seen
+            seen.update(one.causes)
+    return found
 
 
 class _Ends:
