@@ -95,6 +95,10 @@ class ClusterError(RoutiluxError):
     """A cluster cannot be reached, is not safe to connect to, or does not fit this program."""
 
 
+class ClusterUnavailableError(ClusterError):
+    """An attempt could not be brought to its cluster, so it did not begin."""
+
+
 class JobTimeoutError(RoutiluxError, TimeoutError):
     """A job took longer than its `timeout`."""
 

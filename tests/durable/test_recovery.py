@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routilux import Flow, Skip, routine
-from routilux.errors import RecoveryError, StoreDamagedError, WorkerLostError
+from routilux.errors import ClusterUnavailableError, RecoveryError, StoreDamagedError, WorkerLostError
 from routilux.facts import FailureKind, JobStatus
 from routilux.stores.port import NewJob
 from routilux.stores.sqlite.store import open_store
@@ -161,3 +162,48 @@ def test_a_job_that_is_damaged_keeps_no_other_from_going_on(tmp_path):
             job.wait()
     assert sorted(given) == [0, 2]
     assert {job_id: type(error) for job_id, error in raised.value.errors.items()} == {whole[1]: StoreDamagedError}
+
+
+@routine
+def spread(n):
+    yield from range(n)
+
+
+@routine(execution_mode="distributed")
+def far(x):
+    return 10 * x
+
+
+@routine
+def near(x):
+    return x
+
+
+def test_a_job_whose_cluster_is_not_there_waits_in_its_store_until_it_is(tmp_path):
+    def build(executor, **settings):
+        flow = Flow("far", store=tmp_path / "jobs.db", executor=executor, max_workers=2, **settings)
+        for each in (spread, near, far):
+            flow.add_routine(each)
+        flow.connect("spread", "near")
+        flow.connect("spread", "far")
+        return flow
+
+    gone = ThreadPoolExecutor(1)
+    gone.shutdown()
+    with build(gone) as flow:
+        with pytest.raises(ClusterUnavailableError, match="Flow 'far', routine 'far': .* takes no calls any more"):
+            flow.execute("spread", {"n": 5})
+        (job,) = flow.recover()
+        job.wait()
+        with pytest.raises(ClusterUnavailableError):
+            job.raise_for_status()
+    with ThreadPoolExecutor(2) as executor, build(executor) as flow:
+        (job,) = flow.recover()
+        assert job.wait()
+        assert job.status == "completed"
+        assert sorted(job.results["far"]) == [0, 10, 20, 30, 40]
+        assert sorted(job.results["near"]) == [0, 1, 2, 3, 4]
+        assert {counts.failed for counts in job.counts.values()} == {0}
+    with build(gone, error_strategy=Skip()) as flow:
+        job = flow.execute("spread", {"n": 5})
+        assert (job.status, job.error_count) == ("completed", 5)

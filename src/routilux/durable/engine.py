@@ -20,15 +20,16 @@ from typing import Any
 
 from routilux.course import Course, Latch
 from routilux.crew import Crew
+from routilux.decision import Verdict
 from routilux.drivers.invoke import Invoker
 from routilux.drivers.port import Driver, Following, LocalDriver, Seat
 from routilux.drivers.threads import Worker
 from routilux.durable.log import JobLog, Then
 from routilux.engine import Engine, settled_by
-from routilux.errors import StoreError, TransactionError
+from routilux.errors import ClusterUnavailableError, StoreError, TransactionError
 from routilux.facts import Begun, Fact, Freed, Happening, Rang, Settled, Taken
 from routilux.machine.delivery import Activation
-from routilux.machine.forecast import is_due
+from routilux.machine.forecast import decision_on, is_due
 from routilux.ports import Alarms, Clock
 from routilux.rotation import Rotation, Word
 from routilux.slots import OUTPUT
@@ -144,9 +145,7 @@ class DurableEngine(Engine):
     def leave(self, seat: DurableSeat, error: BaseException) -> None:
         """Lets a job go as soon as nothing of it runs; until then nothing more of it starts."""
         with self._turn:
-            seat.course.machine.paused = True
-            seat.leaving = error
-            seat.stepped = True
+            _leave(seat, error)
         self.look_again(seat)
 
     def returned(
@@ -236,6 +235,14 @@ class DurableEngine(Engine):
             return
         if isinstance(fact, Rang):
             seat.alarm = machine.timers.next_due
+        if isinstance(fact, Settled) and isinstance(fact.error, ClusterUnavailableError):
+            decision = decision_on(machine, fact)
+            if decision is Verdict.STOP:
+                # It did not begin, and nothing is wrong with the job: it goes on when its cluster is there again.
+                del machine.running[fact.activation_id]
+                _leave(seat, fact.error)
+                return
+            fact = fact._replace(decision=decision)
         if happened is None:
             seat.log.append(fact, seat.kept)
         else:
@@ -296,3 +303,10 @@ class DurableEngine(Engine):
         seat.invoker.close()
         seat.course.let_go(seat.leaving)
         self.alarms.finished(seat)
+
+
+def _leave(seat: DurableSeat, error: BaseException) -> None:
+    """Nothing more of a job starts, and it is let go when nothing of it runs."""
+    seat.course.machine.paused = True
+    seat.leaving = error
+    seat.stepped = True

@@ -29,7 +29,7 @@ from routilux.drivers.cluster.pulls import Pullers
 from routilux.drivers.cluster.travel import Reply, run_batch
 from routilux.drivers.invoke import Outcome
 from routilux.drivers.port import Abilities, Driver, Host, Seat, Stopping
-from routilux.errors import ClusterError, WorkerLostError
+from routilux.errors import ClusterError, ClusterUnavailableError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.guard import guarded
@@ -176,7 +176,7 @@ class ClusterDriver(Driver):
             refusal = self._connection.open()
             if refusal is not None:
                 refused = self._waiting.take_all().attempts
-                self._settle([(attempt, ClusterError(f"{attempt.where}: {refusal}")) for attempt in refused])
+                self._settle([(attempt, ClusterUnavailableError(f"{attempt.where}: {refusal}")) for attempt in refused])
                 return
             self._count_workers()
             batch = self._waiting.take(room)
