@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import distributed
+import psutil
 import pytest
 
 from routilux.clock import SystemClock
@@ -84,6 +85,26 @@ def test_what_was_settled_is_not_run_again_when_its_workers_die(
         host.driver.close()
     numbers = [int(line.split()[0]) for line in (tmp_path / "signatures").read_text().splitlines()]
     assert all(numbers.count(number) == 1 for number in range(100))
+
+
+def test_a_cluster_that_is_killed_while_it_starts_is_started_again() -> None:
+    killed: list[int] = []
+
+    def kill_the_first() -> None:
+        while not killed:
+            for one in psutil.Process().children():
+                if "-c" in one.cmdline() and any("dask_local" in part for part in one.cmdline()):
+                    os.killpg(one.pid, signal.SIGKILL)
+                    killed.append(one.pid)
+
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
+    host = Collector()
+    host.driver = ClusterDriver(host, SystemClock(), DaskCluster(None, 1), "test")
+    assert host.values(station_of(abs, "number"), [-1, -2]) == [1, 2]
+    host.driver.close()
+    killer.join()
+    assert len(killed) == 1
 
 
 def test_a_program_that_has_come_to_its_end_waits_for_its_job() -> None:

@@ -37,28 +37,29 @@ give a worker up that is not back within seconds, as one that is killed again, o
 
 END_SECONDS = 15.0
 
+STARTS = 3
+"""So often it is started if it is killed before it is up; one that is killed later is replaced as well."""
+
 
 class LocalDask:
     """The program, seen from this side."""
 
     def __init__(self, workers: int) -> None:
-        """Starts it; raises `ClusterError` if it does not come up."""
-        self._program = subprocess.Popen(
-            [sys.executable, "-c", BOOT, str(workers)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # Ctrl-C is for this process, which decides what to do
-        )
-        self._send(json.dumps(sys.path) + "\n")
-        self.address = self._stdout.readline().strip()
-        """Where its scheduler is."""
-        if not self.address:
+        """Starts it, also again if it is killed meanwhile; raises `ClusterError` if it does not come up."""
+        for _ in range(STARTS):
+            self._program = _started(workers)
+            self._send(json.dumps(sys.path) + "\n")
+            self.address = self._stdout.readline().strip()
+            """Where its scheduler is."""
+            if self.address:
+                return
             self.close()
-            raise ClusterError(
-                f"A local Dask cluster did not come up: its program ended with exit code {self._program.returncode}. "
-                "What it had to say is on standard error."
-            )
+            if self._program.returncode >= 0:
+                break
+        raise ClusterError(
+            f"A local Dask cluster did not come up: its program ended with exit code {self._program.returncode}. "
+            "What it had to say is on standard error."
+        )
 
     @property
     def alive(self) -> bool:
@@ -96,6 +97,16 @@ class LocalDask:
     def _stdout(self) -> IO[str]:
         assert self._program.stdout is not None
         return self._program.stdout
+
+
+def _started(workers: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", BOOT, str(workers)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for this process, which decides what to do
+    )
 
 
 def main(workers: int) -> None:
