@@ -36,7 +36,7 @@ from tests.faults.program import CRASH_RETRIES, DELAY, RETRIES, Case
 
 OVER = {"completed", "failed", "cancelled"}
 
-IN_FLIGHT = {"sequential": 1, "concurrent": 6, "asyncio": 6, "multiprocessing": 40}
+IN_FLIGHT = {"sequential": 1, "concurrent": 6, "asyncio": 6, "multiprocessing": 40, "distributed": 40}
 """How much work may have run without anybody knowing, for each kill.
 
 In sequence what took a millisecond is written at once, so that it is what ran. On threads and on a loop it is what had
@@ -55,6 +55,7 @@ class Effect(NamedTuple):
     activation_id: int
     attempt: int
     at: int
+    pid: int
 
 
 def lines_of(path: Path) -> list[Any]:

@@ -58,8 +58,8 @@ def hang(item: dict):
 
 
 BLOCKING = {"sleep": sleep, "compute": compute, "native": native}
-HANGS = {"sequential": BLOCKING, "multiprocessing": {"hang": hang}}
-"""By mode; in sequence nothing is stopped, and what takes too long is waited for."""
+HANGS = {"sequential": BLOCKING, "distributed": BLOCKING, "multiprocessing": {"hang": hang}}
+"""By mode; in sequence and on a cluster nothing is stopped, and what takes too long is waited for, or left alone."""
 
 ANY = BLOCKING | {"wait": wait, "refuse": refuse}
 

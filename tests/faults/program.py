@@ -35,8 +35,9 @@ def append(path: str | Path, text: str) -> None:
 
 
 def note(effects: str, ctx: Context, number: int) -> None:
-    """What a handler does to the world: which attempt of what began, and when."""
-    append(effects, json.dumps([ctx.routine_id, number, ctx.activation_id, ctx.attempt, time.monotonic_ns()]))
+    """What a handler does to the world: which attempt of what began, when, and in which process."""
+    who = ctx.routine_id, number, ctx.activation_id, ctx.attempt
+    append(effects, json.dumps([*who, time.monotonic_ns(), os.getpid()]))
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,16 @@ class Case:
     """After how many facts they are replaced by a snapshot."""
     writes: bool = True
     """Whether handlers write to the store."""
+    cluster: str | None = None
+    """The address of a cluster that is there; where there is none, the job starts one."""
 
     @property
     def store(self) -> Path:
         return self.folder / "jobs.db"
+
+    @property
+    def workers(self) -> int:
+        return 2 if self.mode == "distributed" else WORKERS
 
     @property
     def lock(self) -> Path:
@@ -164,7 +171,8 @@ def build(**settings) -> Flow:
 
 def flow_of(case: Case) -> Flow:
     """The flow, with the store of a case."""
-    return build(store=case.store, durability=case.durability, execution_mode=case.mode, max_workers=WORKERS)
+    settings = {"execution_mode": case.mode, "max_workers": case.workers, "cluster": case.cluster}
+    return build(store=case.store, durability=case.durability, **settings)
 
 
 def run(case: Case) -> None:
@@ -225,8 +233,8 @@ def in_process_of_its_own(case: Case, then=run) -> None:
 
 
 if __name__ == "__main__":
-    folder, mode, how = sys.argv[1:]
-    case = Case(Path(folder), mode)
+    folder, mode, how, count = sys.argv[1:]
+    case = Case(Path(folder), mode, count=int(count))
     flow = flow_of(case)
     job = flow.start("numbers", case.params, key=KEY)
     case.acknowledge("submitted", status=job.status)

@@ -17,11 +17,13 @@ from tests.faults.program import Case, in_process_of_its_own, run
 DEADLINE = 60.0
 """Seconds after which a process that is left in peace counts as hung (A10)."""
 
-LATEST = {"sequential": 0.2, "concurrent": 0.12, "asyncio": 0.12, "multiprocessing": 0.7}
+LATEST = {"sequential": 0.2, "concurrent": 0.12, "asyncio": 0.12, "multiprocessing": 0.7, "distributed": 0.7}
 """Seconds in which a job of `program` is about over, by mode: kills come before."""
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pytest", "tests.faults.program", "tests.faults.mistakes"])
+CONTEXT.set_forkserver_preload(
+    ["pytest", "routilux.drivers.cluster.dask", "tests.faults.program", "tests.faults.mistakes"]
+)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from tests.faults.auditor import facts_of
 from tests.faults.deaths import DEATHS, dying, items
 from tests.faults.trials import PATIENCE, Trials
 
-MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
+MODES = ["sequential", "concurrent", "asyncio", "multiprocessing", "distributed"]
 
 pytestmark = pytest.mark.timeout(PATIENCE)
 
@@ -107,8 +107,9 @@ def raising(name: str):
     KINDS[name]()
 
 
-def failing(mode: str, path: Path, strategy) -> Flow:
-    flow = Flow("failing", store=path, durability="process", execution_mode=mode, max_workers=2, max_history_size=None)
+def failing(mode: str, cluster: str | None, path: Path, strategy) -> Flow:
+    settings = {"execution_mode": mode, "cluster": cluster, "max_workers": 2, "max_history_size": None}
+    flow = Flow("failing", store=path, durability="process", **settings)
     flow.add_routine(kinds)
     flow.add_routine(raising, "raising", error_strategy=strategy)
     flow.connect("kinds", "raising")
@@ -121,14 +122,14 @@ STRATEGIES = {"skip": Skip(), "continue": Continue(), "retry": Retry(2, delay=0.
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("named", STRATEGIES)
 def test_whatever_a_handler_raises_is_one_failure_that_is_kept(
-    named: str, mode: str, trials: Trials, tmp_path: Path
+    named: str, mode: str, cluster: str | None, trials: Trials, tmp_path: Path
 ) -> None:
     path = tmp_path / "jobs.db"
-    with failing(mode, path, STRATEGIES[named]) as flow:
+    with failing(mode, cluster, path, STRATEGIES[named]) as flow:
         job = flow.execute("kinds", {"names": list(KINDS)}, key="once")
         assert job.status == "completed"
         assert job.error_count == len(KINDS)
-    with failing(mode, path, STRATEGIES[named]) as flow:
+    with failing(mode, cluster, path, STRATEGIES[named]) as flow:
         again = flow.execute("kinds", {"names": list(KINDS)}, key="once")
         assert (again.status, again.error_count) == (job.status, job.error_count)
         assert {one.kind for one in again.errors} == {FailureKind.ERROR}
@@ -141,11 +142,13 @@ def test_whatever_a_handler_raises_is_one_failure_that_is_kept(
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_whatever_stops_a_job_is_raised_again_also_from_its_store(mode: str, trials: Trials, tmp_path: Path) -> None:
+def test_whatever_stops_a_job_is_raised_again_also_from_its_store(
+    mode: str, cluster: str | None, trials: Trials, tmp_path: Path
+) -> None:
     path = tmp_path / "jobs.db"
-    names = list(KINDS) if mode != "multiprocessing" else list(KINDS)[:5]
+    names = list(KINDS)[:5] if mode in ("multiprocessing", "distributed") else list(KINDS)
     for reads in (False, True):
-        with failing(mode, path, Stop()) as flow:
+        with failing(mode, cluster, path, Stop()) as flow:
             for name in names:
                 job = flow.execute("kinds", {"names": [name]}, key=name)
                 assert job.status == "failed", (name, reads)
@@ -155,8 +158,8 @@ def test_whatever_stops_a_job_is_raised_again_also_from_its_store(mode: str, tri
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Trials) -> None:
-    processes = mode == "multiprocessing"
+def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, cluster: str | None, trials: Trials) -> None:
+    processes, there = mode == "multiprocessing", mode == "distributed"
 
     def trial(chance: Random, folder: Path) -> None:
         count = 12
@@ -171,8 +174,8 @@ def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Tria
         workers = dict.fromkeys((mode, "concurrent"), at_once)
 
         def build() -> Flow:
-            settings = {"durability": "process", "execution_mode": mode, "max_workers": workers}
-            flow = Flow("hanging", store=folder / "jobs.db", **settings)
+            settings = {"durability": "process", "execution_mode": mode, "cluster": cluster}
+            flow = Flow("hanging", store=folder / "jobs.db", max_workers=workers, **settings)
             flow.add_routine(hangs.items, "items")
             flow.add_routine(ways[kind], "slow", timeout=timeout, error_strategy=Skip())
             flow.connect("items", "slow")
@@ -182,25 +185,35 @@ def test_what_hangs_is_given_up_and_its_neighbours_go_on(mode: str, trials: Tria
             with build() as flow:
                 job = flow.execute("items", {"count": count, "unlucky": unlucky}, key="once")
                 assert job.status == "completed"
-                assert set(job.results["slow"]) == set(range(count)) - set(unlucky), kind
                 assert {one.kind for one in job.errors} == {FailureKind.TIMEOUT}, kind
-                assert job.error_count == len(unlucky)
+                found = set(job.results["slow"])
+                if there:  # Nothing is stopped: what a worker has before it behind what hangs may be late as well.
+                    assert found <= set(range(count)) - set(unlucky), kind
+                    assert job.error_count == count - len(found)
+                else:
+                    assert found == set(range(count)) - set(unlucky), kind
+                    assert job.error_count == len(unlucky)
 
-    trials("F2 hangs", mode, trial, ci=20, nightly=200)
+    trials("F2 hangs", mode, trial, ci=5 if there else 20, nightly=50 if there else 200)
 
 
-def test_a_worker_that_dies_costs_only_what_it_ran(trials: Trials) -> None:
+@pytest.mark.parametrize("mode", ["multiprocessing", "distributed"])
+def test_a_worker_that_dies_costs_only_what_it_ran(mode: str, cluster: str | None, trials: Trials) -> None:
+    there = mode == "distributed"
+    # A worker of Dask has threads of its own, which without memory end in ways of theirs.
+    ways = [way for way in DEATHS if not there or way != "memory"]
+
     def trial(chance: Random, folder: Path) -> None:
-        count, deaths = 40, chance.choice([1, 3, 9])
+        count, deaths = 20 if there else 40, chance.choice([1, 3, 9])
         asked = {
             "count": count,
             "unlucky": chance.randrange(count),
             "deaths": deaths,
-            "how": chance.choice(list(DEATHS)),
+            "how": chance.choice(ways),
         }
-        with Flow("dying", store=folder / "jobs.db", durability="process", max_workers=2) as flow:
+        with Flow("dying", store=folder / "jobs.db", durability="process", max_workers=2, cluster=cluster) as flow:
             flow.add_routine(items)
-            flow.add_routine(dying, execution_mode="multiprocessing", error_strategy=Skip())
+            flow.add_routine(dying, execution_mode=mode, error_strategy=Skip())
             flow.connect("items", "dying")
             job = flow.execute("items", asked, key="once")
             assert job.status == "completed"
@@ -209,9 +222,13 @@ def test_a_worker_that_dies_costs_only_what_it_ran(trials: Trials) -> None:
             assert set(job.results["dying"]) == set(range(count)) - lost
         settled = [one for one in facts_of(folder / "jobs.db")[1] if isinstance(one, Settled) and not one.more]
         failed = Counter(one.activation_id for one in settled if one.error is not None)
-        assert list(failed.values()) == [1 if starves else min(deaths, 4)], "a neighbour was blamed"
+        most = 1 if starves else min(deaths, 4)
+        if there:  # It is not known how far a batch had got: what travelled along has run again, and is not given up.
+            assert max(failed.values()) == most
+        else:
+            assert list(failed.values()) == [most], "a neighbour was blamed"
 
-    trials("F5 worker dies", "multiprocessing", trial, ci=100, nightly=2000)
+    trials("F5 worker dies", mode, trial, ci=10 if there else 100, nightly=100 if there else 2000)
 
 
 def nested(depth: int):
@@ -250,9 +267,12 @@ def making(name: str):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_value_is_stored_as_it_is_or_is_a_failure_that_names_it(mode: str, trials: Trials, tmp_path: Path) -> None:
+def test_a_value_is_stored_as_it_is_or_is_a_failure_that_names_it(
+    mode: str, cluster: str | None, trials: Trials, tmp_path: Path
+) -> None:
     def build() -> Flow:
-        flow = Flow("values", store=tmp_path / "jobs.db", execution_mode=mode, max_workers=2, error_strategy=Skip())
+        settings = {"execution_mode": mode, "cluster": cluster, "max_workers": 2, "error_strategy": Skip()}
+        flow = Flow("values", store=tmp_path / "jobs.db", **settings)
         flow.add_routine(kinds)
         flow.add_routine(making, "making")
         flow.connect("kinds", "making")
@@ -271,13 +291,13 @@ def test_a_value_is_stored_as_it_is_or_is_a_failure_that_names_it(mode: str, tri
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_limits_of_large_values_are_exact(mode: str, trials: Trials, tmp_path: Path) -> None:
+def test_limits_of_large_values_are_exact(mode: str, cluster: str | None, trials: Trials, tmp_path: Path) -> None:
     most = 2_000_000
     sizes = [1, 256 * 1024 - 3, 256 * 1024, most - 2, most]
 
     def build() -> Flow:
-        settings = {"execution_mode": mode, "max_workers": 2, "max_payload": most, "error_strategy": Skip()}
-        flow = Flow("large", store=tmp_path / "jobs.db", **settings)
+        settings = {"execution_mode": mode, "cluster": cluster, "max_workers": 2, "error_strategy": Skip()}
+        flow = Flow("large", store=tmp_path / "jobs.db", max_payload=most, **settings)
         flow.add_routine(kinds)
         flow.add_routine(large, "large")
         flow.connect("kinds", "large")

@@ -18,6 +18,7 @@ import pytest
 from routilux import Context, Continue, Flow, Skip, Stop, collect, routine
 from routilux.errors import WorkerLostError
 from routilux.facts import FailureKind
+from tests.faults.nodes import offspring, runs
 from tests.leftovers import children, nothing_left, ours
 
 FULL = os.environ.get("ROUTILUX_STRESS") == "full"
@@ -46,18 +47,6 @@ def squared(x):
     while time.perf_counter() < until:
         pass
     return x * x
-
-
-def offspring() -> list[psutil.Process]:
-    """The processes that came of this one, but for the one that `multiprocessing` keeps for itself."""
-    return [one for one in psutil.Process().children(recursive=True) if not _says(one, "resource_tracker")]
-
-
-def _says(process: psutil.Process, what: str) -> bool:
-    try:
-        return any(what in part for part in process.cmdline())
-    except (psutil.NoSuchProcess, psutil.ZombieProcess):
-        return False
 
 
 def wait_until(said: Callable[[], object], seconds: float = PATIENCE) -> None:
@@ -229,7 +218,7 @@ def test_workers_of_a_cluster_killed_at_random_leave_results_exact_and_nothing_b
     def victims() -> list[int]:
         """The workers that have run something: Dask replaces none that dies before it is up."""
         signatures = {int(path.name) for path in tmp_path.iterdir()}
-        return [one.pid for one in offspring() if one.pid in signatures and one.status() != psutil.STATUS_ZOMBIE]
+        return [one.pid for one in offspring() if one.pid in signatures and runs(one)]
 
     flow = squaring(signed, "distributed", cluster=engine, max_workers={"distributed": 2})
     with flow:

@@ -1,5 +1,6 @@
 """F3: a job whose process is killed again and again gives what it would have given, and does little twice."""
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -11,8 +12,8 @@ from tests.faults.program import DISTANCES, Case
 from tests.faults.runner import LATEST, killed_after, left_in_peace
 from tests.faults.trials import PATIENCE, Trials
 
-CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 60}
-NIGHTLY = {"sequential": 2000, "concurrent": 5000, "asyncio": 2000, "multiprocessing": 2000}
+CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 60, "distributed": 10}
+NIGHTLY = {"sequential": 2000, "concurrent": 5000, "asyncio": 2000, "multiprocessing": 2000, "distributed": 100}
 MOST = 5
 """Kills in a row."""
 
@@ -20,12 +21,12 @@ pytestmark = pytest.mark.timeout(PATIENCE)
 
 
 @pytest.mark.parametrize("mode", CI)
-def test_kills_at_random_change_no_result(mode: str, trials: Trials) -> None:
+def test_kills_at_random_change_no_result(mode: str, case_of: Callable[..., Case], trials: Trials) -> None:
     hits = []
 
     def trial(chance: Random, folder: Path) -> None:
         durability, distance = chance.choice(["process", "power"]), chance.choice(DISTANCES)
-        case = Case(folder, mode, durability=durability, distance=distance)
+        case = case_of(folder, durability=durability, distance=distance)
         kills, over, most = 0, False, chance.randint(1, MOST)
         while not over and kills < most:
             over = killed_after(case, chance.uniform(0.01, LATEST[mode]), group=chance.random() < 0.7)

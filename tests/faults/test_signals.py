@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -20,6 +21,9 @@ from tests.faults.runner import LATEST, kill, left_in_peace, must_end, started
 from tests.faults.trials import PATIENCE, Trials
 
 MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
+WITH_CLUSTERS = [*MODES, "distributed"]
+
+SIGNALS = {"sequential": 40, "distributed": 2}
 
 GRACE = 15
 """Seconds after a signal, or the end of a program, within which its process ends."""
@@ -27,10 +31,10 @@ GRACE = 15
 pytestmark = pytest.mark.timeout(PATIENCE)
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_an_interrupted_job_is_whole_and_goes_on(mode: str, trials: Trials) -> None:
+@pytest.mark.parametrize("mode", WITH_CLUSTERS)
+def test_an_interrupted_job_is_whole_and_goes_on(mode: str, case_of: Callable[..., Case], trials: Trials) -> None:
     def trial(chance: Random, folder: Path) -> None:
-        case = Case(folder, mode)
+        case = case_of(folder)
         number, twice = chance.choice([signal.SIGINT, signal.SIGINT, signal.SIGTERM]), chance.random() < 0.5
         with started(case) as process:
             process.join(chance.uniform(0.02, LATEST[mode]))
@@ -43,9 +47,9 @@ def test_an_interrupted_job_is_whole_and_goes_on(mode: str, trials: Trials) -> N
         assert audited(case, kills=1).status == "completed"
         if number == signal.SIGINT and not twice:
             unharmed = [line for line in lines_of(case.effects) if line[0] == "work" and line[1] % 7 != 3]
-            assert all(attempt == 1 for *_, attempt, _ in unharmed), "an interruption has spent an attempt"
+            assert all(line[3] == 1 for line in unharmed), "an interruption has spent an attempt"
 
-    trials("F13 SIGINT, SIGTERM", mode, trial, ci=40 if mode == "sequential" else 20, nightly=300)
+    trials("F13 SIGINT, SIGTERM", mode, trial, ci=SIGNALS.get(mode, 20), nightly=20 if mode == "distributed" else 300)
 
 
 def forks(case: Case) -> None:
@@ -85,7 +89,8 @@ ENDS = ["return", "exit", "raise", "return in a block"]
 
 def program(case: Case, how: str) -> int:
     """The exit code of a program that starts the job of a case and ends so; one that does not end says where it is."""
-    command = [sys.executable, "-X", "faulthandler", "-m", "tests.faults.program", str(case.folder), case.mode, how]
+    asked = str(case.folder), case.mode, how, str(case.count)
+    command = [sys.executable, "-X", "faulthandler", "-m", "tests.faults.program", *asked]
     with (
         case.stacks.open("w") as said,
         subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True) as process,
@@ -101,10 +106,12 @@ def program(case: Case, how: str) -> int:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", WITH_CLUSTERS)
 def test_a_program_that_ends_leaves_a_job_that_goes_on(mode: str, trials: Trials) -> None:
+    few = mode == "distributed"
+
     def trial(chance: Random, folder: Path) -> None:
-        case = Case(folder, mode)
+        case = Case(folder, mode, count=30 if few else 90)  # On a cluster of its own.
         how = chance.choice(ENDS)
         code = program(case, how)
         assert code == (1 if how == "raise" else 0), case.stacks.read_text()
@@ -113,4 +120,4 @@ def test_a_program_that_ends_leaves_a_job_that_goes_on(mode: str, trials: Trials
         if how != "return in a block":  # Two jobs would write to the same log of effects.
             audited(case, kills=1)
 
-    trials("F15 end of the program", mode, trial, ci=20, nightly=200)
+    trials("F15 end of the program", mode, trial, ci=2 if few else 20, nightly=20 if few else 200)
