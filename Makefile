@@ -60,7 +60,7 @@ check: $(VENV)/.dev
 
 # Trials of faults, as many as a change gets; a table says how many of what. Nightly takes hours.
 test-faults: $(VENV)/.dev
-	ROUTILUX_FAULTS=ci $(BIN)/pytest -n 4 --dist load $(FAULTS)
+	ROUTILUX_FAULTS=ci $(BIN)/pytest -n 5 --dist load --maxschedchunk 1 $(FAULTS)
 
 test-faults-nightly: $(VENV)/.dev
 	ROUTILUX_FAULTS=nightly ROUTILUX_STRESS=full $(BIN)/pytest -n 3 --dist load $(FAULTS)
