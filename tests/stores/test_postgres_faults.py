@@ -27,10 +27,12 @@ from routilux.stores.opening import check, open_store
 from routilux.stores.port import Durability, Entry, Store
 from tests.faults.trials import SIZE
 from tests.postgres import Server, running
+from tests.stores.compaction import FIRST, SNAPSHOT
 from tests.stores.contract import PATIENCE, kept, new_job, numbered
 from tests.stores.interrupted import interrupt_writes
 
 psycopg = pytest.importorskip("psycopg")
+ledger = pytest.importorskip("routilux.stores.postgres.ledger")
 
 NUMBERS = itertools.count()
 RESTARTS = 2 if SIZE == "tiny" else 4
@@ -153,6 +155,28 @@ def test_sessions_that_are_ended_while_entries_are_written_lose_and_double_nothi
     assert ended >= CUTS // 2
     assert check(dsn).whole
     record_property("trials", ("P1 sessions of a server ended", "store", ended))
+
+
+def test_a_compaction_whose_answer_was_lost_has_lost_nothing(
+    dsn: str, foreign: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transact, ended = ledger.Ledger._transact, []
+
+    def unheard(self, batch, *, begun):
+        transact(self, batch, begun=begun)
+        if batch.compacted:
+            ended.append(end_sessions(foreign))
+            self._session.execute("SELECT 1")
+
+    monkeypatch.setattr(ledger.Ledger, "_transact", unheard)
+    with open_store(dsn) as store:
+        store.submit(new_job())
+        store.write("job", numbered(5))
+        store.compact("job", SNAPSHOT)
+        store.write("job", numbered(2, 5))
+        assert kept(store) == [FIRST, SNAPSHOT, *numbered(2, 5)]
+    assert ended == [1]
+    assert check(dsn).whole
 
 
 @pytest.mark.parametrize("mode", ["fast", "immediate"])

@@ -70,6 +70,8 @@ class Invoker:
         if station.is_async:
             outcome: Outcome = self._run_coroutine(self.awaited(activation, skip))
             return outcome
+        if not (station.is_generator or station.needs_context):
+            return _plainly(station, activation[2])
         generator, context = self._reopened(activation)
         token = None if context is None else current_context.set(context)
         try:
@@ -210,6 +212,15 @@ class Invoker:
 
 async def _closed(generator: AsyncGenerator[Any, Any]) -> None:
     await generator.aclose()
+
+
+def _plainly(station: Station, arguments: tuple[Any, ...]) -> Outcome:
+    """Of a handler that needs no more than a call."""
+    try:
+        value = station.call(*arguments)
+    except BaseException as error:
+        return Outcome((), error)
+    return Outcome(() if value is None else ((OUTPUT, value),))
 
 
 def _outcome(context: Context | None, value: Any, *, more: bool = False) -> Outcome:

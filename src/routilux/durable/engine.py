@@ -222,6 +222,9 @@ class DurableEngine(Engine):
     def _heed(self, seat: Seat, fact: Fact | Word) -> None:
         """Has the store keep a fact; what only affects who waits for a limit, or comes too late, need not be."""
         assert isinstance(seat, DurableSeat)
+        if isinstance(fact, Settled) and fact.error is None and not seat.told:
+            seat.log.append(fact, seat.kept)
+            return
         if isinstance(fact, Word):
             self._take_word(seat, fact)
             return

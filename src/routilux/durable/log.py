@@ -59,6 +59,7 @@ class JobLog:
         self._records = records
         self.shortening = shortening
         self._suspects = suspects
+        self._notes = suspects > 0 or any(station.crash_retries == 0 for station in course.machine.plan.stations)
         self._deferred: list[Entry] = []
         self._group: _Group | None = None
         """Those that were appended last."""
@@ -83,6 +84,8 @@ class JobLog:
 
         What runs in another process cannot have been why this one died.
         """
+        if not self._notes:
+            return False
         station = activation[1]
         return station.crash_retries == 0 or (activation[0] <= self._suspects and station.mode not in ELSEWHERE)
 
@@ -149,12 +152,9 @@ class JobLog:
         if self._ending and isinstance(fact, Settled) and fact.statements:
             self._held.append((fact, then))
             return
-        ending = self._may_write and not isinstance(fact, HARMLESS)
-        if ending and isinstance(fact, Settled):
-            ending = not completes(self._course.machine, fact)
         complete, entry, statements = self._completed(fact)
         self._under_way += 1
-        if ending or (isinstance(complete, Settled) and complete.error is not None):
+        if self._may_write and self._may_end(complete):
             self._ending.add(id(complete))
         group = self._group
         if statements:
@@ -169,6 +169,10 @@ class JobLog:
         self._group = group = _Group([complete], [entry], then)
         self._store.append(self._course.origin.job_id, group.entries, group)
 
+    def _may_end(self, fact: Happening) -> bool:
+        """Whether an attempt or the job may end by a fact without anything that it has written."""
+        return not (completes(self._course.machine, fact) if isinstance(fact, Settled) else isinstance(fact, HARMLESS))
+
     def happened(self, fact: Happening) -> None:
         """What `append` gave has happened to the machine: what waited for that may be kept."""
         self._under_way -= 1
@@ -176,11 +180,13 @@ class JobLog:
             self._ending.discard(id(fact))
             while self._held and not self._ending:
                 self._append(*self._held.pop(0))
-        self._shorten_in_turn()
+        if self._after is not None:
+            self._shorten_in_turn()
 
     def _shorten_in_turn(self) -> None:
         """Once all has happened that was appended before, a snapshot is taken; what came meanwhile follows it."""
-        if self._after is None or self._under_way:
+        assert self._after is not None
+        if self._under_way:
             return
         self.shorten()
         after, self._after = self._after, None
@@ -222,13 +228,12 @@ class JobLog:
         return fact, self._entry(fact), statements
 
     def _entry(self, fact: StoredFact) -> Entry:
-        kept, state, routine_id = None, None, ""
+        state, routine_id = None, ""
         if isinstance(fact, (Begun, Settled)):
             routine_id = _routine_of(self._course, fact) or ""
-        if isinstance(fact, Settled) and not isinstance(fact.error, PayloadError):
             kept = self._course.states.get(routine_id)
-        if kept is not None:
-            state = self._records.state(kept)
+            if kept is not None and isinstance(fact, Settled) and not isinstance(fact.error, PayloadError):
+                state = self._records.state(kept)
         entry = entry_of(fact, self._course.origin, self._records, state, routine_id)
         self.shortening.kept(fact, entry, state, routine_id)
         return entry

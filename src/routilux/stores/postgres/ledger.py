@@ -270,7 +270,7 @@ class Ledger:
         self._left = left
         self._heads.clear()
         self._next_number = 0
-        self._restore()
+        self._restore(left)
         answers = None
         if left.changes is changes and self._committed(left):
             answers, self._newest = left.answers, left.last
@@ -287,8 +287,11 @@ class Ledger:
         query = "SELECT count(*) FROM facts WHERE job = %s AND seq = %s AND chain = %s"
         return self._row(query, (fact[0], fact[1], fact[5])) == (1,)
 
-    def _restore(self) -> None:
-        """A session outside of any transaction, with the right to write, of a server that has lost nothing."""
+    def _restore(self, left: _Left) -> None:
+        """A session outside of any transaction, with the right to write, of a server that has lost nothing.
+
+        What was acknowledged last may have gone by what was left, a compaction: whatever is there of that came after.
+        """
         status = self._session.info.transaction_status
         if status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
             with suppress(psycopg.OperationalError):
@@ -304,7 +307,7 @@ class Ledger:
             raise
         self._session = session
         self._right = Right(self.epoch, session.info.backend_pid)
-        if self._newest is not None and not self._has(self._newest):
+        if self._newest is not None and not (self._has(self._newest) or self._committed(left)):
             raise StoreDamagedError(
                 f"The store {self._address.place} has lost what was written last: its server crashed, and what is kept "
                 'with durability="process" need not survive that. Open it again: jobs go on from what is there.',

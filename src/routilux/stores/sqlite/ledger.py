@@ -79,9 +79,10 @@ class Ledger:
         try:
             if self._open is not None and (answers := self._resolved(changes)) is not None:
                 return answers
+            first = changes[0]
+            if len(changes) == 1 and isinstance(first, Addition) and len(first.entries) == 1 and not first.statements:
+                return self._add_one(changes, first)
             additions = [one for one in changes if isinstance(one, Addition) and not one.statements]
-            if len(changes) == len(additions) == 1 and len(additions[0].entries) == 1:
-                return self._add_one(changes, additions[0])
             if len(additions) == len(changes) and sum(len(one.entries) for one in additions) <= MOST_ROWS:
                 opened = self._add_all(additions, changes)
             else:
