@@ -133,7 +133,7 @@ class Delivery:
                 self.ready.append((self.fired, target.station, (value,), cause, moment, 1, None))
                 continue
             if target.hoards:
-                gate = self.gate_of(target.station)
+                gate = self._gates.get(target.station.index) or self.gate_of(target.station)
                 assert isinstance(gate, CollectGate)
                 gate.hoard(value)
                 continue

@@ -310,11 +310,10 @@ class Machine:
 
     def _returned(self, activation: Activation, value: Any, began: int, ended: int, worker: int) -> None:
         """As `settled`, where more follows than one plain activation."""
-        station = activation[1]
-        if activation[6] is not None or not station.declares_output or is_mistake(value):
+        number, station, _, cause, fired, attempt, place = activation
+        if place is not None or not station.declares_output or is_mistake(value):
             self.emitted(activation, ((OUTPUT, value),), began, ended, worker)
             return
-        number, _, _, cause, fired, attempt, _ = activation
         self._record(
             (self._job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, worker, None)
         )
