@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from routilux.facts import Taken
 from routilux.machine.replay import replay
+from tests.properties.standing import assert_stands_as
 from tests.properties.test_random_flows import scripted, shapes
-from tests.properties.test_replay import in_flight, parked
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -21,10 +21,4 @@ def test_a_job_is_restored_from_its_records(records, shape, seed, workers, steps
 
     restored = scripted(places, number, seed + 1, workers=workers).course.machine
     replay(restored, [kept.read(*one).fact for one in written[1:]])
-    assert restored.delivery.fired == machine.delivery.fired
-    assert list(restored.delivery.left) == list(machine.delivery.left)
-    assert [failure.message for failure in restored.ledger.errors] == [one.message for one in machine.ledger.errors]
-    assert restored.end == machine.end
-    if machine.end is None:
-        assert in_flight(restored) == in_flight(machine)
-        assert parked(restored) == parked(machine)
+    assert_stands_as(restored, machine)

@@ -9,6 +9,7 @@ from routilux.machine.replay import Replay
 from routilux.machine.snapshot import is_simple, take
 from routilux.machine.timers import Alarm
 from routilux.testing import ScriptedRun
+from tests.properties.standing import Unbegun
 
 
 class Key:
@@ -25,13 +26,6 @@ class Key:
 
 def passing(x):
     return x
-
-
-class Unbegun(ScriptedRun):
-    """A run whose machine has been told nothing."""
-
-    def post(self, fact):
-        """Nothing happens."""
 
 
 def restored(flow, run, entry, params, **settings):

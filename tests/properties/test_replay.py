@@ -7,34 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routilux.facts import Settled, Taken
-from routilux.machine.folded import unfolded
 from routilux.machine.replay import replay
 from routilux.page import Page, Pages
+from tests.properties.standing import assert_stands_as, ready_in
 from tests.properties.test_random_flows import HASTY, Calls, build, multiset, scripted, shapes
-
-
-def ready_in(machine):
-    """What is ready, in order, with nothing folded."""
-    for queue in machine.queues.values():
-        for one in queue.ready:
-            yield from unfolded(machine.plan, one)[0] if one[1].folded else [one]
-
-
-def in_flight(machine):
-    """Every activation and attempt that is not over."""
-    ready = list(ready_in(machine))
-    suspended = [one for queue in machine.queues.values() for _, one in queue.suspended]
-    waiting = [one for lane in machine.admission.lanes.values() for one in lane.waiting]
-    retries = [one for _, one in machine.timers.pending_retries()]
-    return {
-        (one[0], one[1].routine_id, one[5])
-        for one in [*machine.running.values(), *ready, *suspended, *waiting, *retries]
-    }
-
-
-def parked(machine):
-    """What waits in slots."""
-    return {gate.station.routine_id: gate.parked() for gate in machine.delivery.gates if sum(gate.parked().values())}
 
 
 @given(shapes(hasty=True), st.integers(0, 2**32), st.integers(1, 6), st.integers(0, 120), st.booleans())
@@ -51,15 +27,7 @@ def test_a_job_that_broke_off_goes_on_where_it_was(shape, seed, workers, steps, 
     again = scripted(places, number, seed + 1, workers=workers)
     replay(again.course.machine, [fact for fact in run.facts[1:] if not isinstance(fact, Taken)])
     restored = again.course.machine
-    assert restored.delivery.fired == machine.delivery.fired
-    assert list(restored.delivery.left) == list(machine.delivery.left)
-    assert [failure.message for failure in restored.ledger.errors] == [one.message for one in machine.ledger.errors]
-    assert restored.end == machine.end
-    if machine.end is None:
-        assert in_flight(restored) == in_flight(machine)
-        assert parked(restored) == parked(machine)
-        assert restored.paused == machine.paused
-        assert not restored.running
+    assert_stands_as(restored, machine)
 
     again._ticks = run._ticks
     again.job.resume()

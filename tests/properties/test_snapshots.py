@@ -5,25 +5,11 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routilux.facts import Started, Taken
+from routilux.facts import Taken
 from routilux.machine.replay import Replay, replay
 from routilux.machine.snapshot import is_simple, take
-from routilux.testing import ScriptedRun
+from tests.properties.standing import Unbegun, assert_stands_as, moments
 from tests.properties.test_random_flows import HASTY, Calls, build, multiset, scripted, shapes
-from tests.properties.test_replay import in_flight, parked
-
-
-class Unbegun(ScriptedRun):
-    """A run whose machine has been told nothing."""
-
-    def post(self, fact):
-        if not isinstance(fact, Started):
-            super().post(fact)
-
-
-def moments(machine):
-    """When it wants to be woken for a reason that has not gone."""
-    return sorted(due for due, _, alarm, subject in machine.timers.heap if machine.is_live(alarm, subject))
 
 
 @given(shapes(hasty=True), st.integers(0, 2**32), st.integers(1, 6), st.integers(0, 60), st.integers(0, 80))
@@ -53,16 +39,8 @@ def test_a_job_goes_on_from_a_snapshot_and_what_followed(shape, seed, workers, b
     replaying.end()
 
     restored = again.course.machine
-    assert restored.delivery.fired == machine.delivery.fired
-    assert list(restored.delivery.left) == list(machine.delivery.left)
-    assert [failure.message for failure in restored.ledger.errors] == [one.message for one in machine.ledger.errors]
-    assert (restored.ledger.error_count, restored.ledger.late) == (machine.ledger.error_count, machine.ledger.late)
-    assert restored.end == machine.end
+    assert_stands_as(restored, machine)
     if machine.end is None:
-        assert in_flight(restored) == in_flight(machine)
-        assert parked(restored) == parked(machine)
-        assert restored.paused == machine.paused
-        assert not restored.running
         assert moments(restored) == moments(whole.course.machine)
 
     for one in (again, whole):
