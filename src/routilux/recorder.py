@@ -12,6 +12,7 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
+from itertools import chain
 from time import monotonic, perf_counter_ns
 from typing import Any
 
@@ -105,7 +106,7 @@ class Recorder(Recording):
             attempts=attempts_of(
                 self._records, _completed(self._records, recorded.measured, weights), recorded.contributors
             ),
-            routines={who: self._observed(station) for who, station in stations.items()},
+            routines={who: self._observed(plan, station) for who, station in stations.items()},
             workers_by_mode=workers,
             limits={**self._limits, **{_own(one): one.limit for one in plan.stations if one.limit is not None}},
             pauses=tuple(zip(pauses[::2], pauses[1::2], strict=True)),
@@ -116,11 +117,11 @@ class Recorder(Recording):
             epoch_offset_ns=course.origin.epoch_offset_ns,
         )
 
-    def _observed(self, station: Station) -> Observed:
+    def _observed(self, plan: Plan, station: Station) -> Observed:
         own = () if station.limit is None else (_own(station),)
         named = tuple(name for name in station.needs if name in self._limits)
         states = self._probe.states.get(station.routine_id, {})
-        return observed_of(station)._replace(states=states, limits=own + named)
+        return observed_of(plan, station)._replace(states=states, limits=own + named)
 
     def _weigh(self, plan: Plan, station: Station, given: Sequence[tuple[Any, ...]]) -> Measured:
         """What the arguments of a routine weigh, pickled; notes whether it can run in another process at all."""
@@ -140,10 +141,13 @@ class Recorder(Recording):
         return Measured(None, round(statistics.fmean(sizes)), round(statistics.median(times)))
 
 
-def observed_of(station: Station) -> Observed:
+def observed_of(plan: Plan, station: Station) -> Observed:
     """What is known of a routine before it runs."""
     gathers = None if isinstance(station.rule, First) else station.closes
-    return Observed(station.mode, collects=isinstance(station.rule, Collect), gathers=gathers)
+    slots = [(station.index, position) for position in range(len(station.names))]
+    feeders = dict.fromkeys(chain.from_iterable(plan.feeders.get(slot, ()) for slot in slots))
+    collects = tuple(feeders) if isinstance(station.rule, Collect) else ()
+    return Observed(station.mode, collects=collects, gathers=gathers)
 
 
 def host() -> Host:

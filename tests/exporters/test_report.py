@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from routilux import Flow, collect, routine
 from routilux.execution_mode import ExecutionMode
 from routilux.exporters import html
 from routilux.exporters.html.graph import Graph, drawn, graph_of
@@ -51,6 +52,21 @@ class Reader(HTMLParser):
     @property
     def text(self):
         return re.sub(r"\s+", " ", " ".join(self.words))
+
+
+@routine
+def numbers(n):
+    yield from range(n)
+
+
+@routine
+def add(x):
+    return x + 1
+
+
+@routine(fires=collect())
+def total(xs):
+    return sum(xs)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +151,19 @@ def test_the_graph_has_an_arrow_for_each_connection_that_was_used(trace):
     graph = graph_of(trace)
     assert graph.arrows == {("numbers", "fetch"): 8, ("fetch", "parse"): 8, ("parse", "total"): 1}
     assert graph.columns() == [["numbers"], ["fetch"], ["parse"], ["total"]]
+
+
+def test_what_is_collected_has_an_arrow_that_says_so():
+    flow = Flow("collecting")
+    for each in (numbers, add, total):
+        flow.add_routine(each)
+    flow.connect("numbers", "add")
+    flow.connect("numbers", "total")
+    flow.connect("add", "total")
+    graph = graph_of(flow.record("numbers", {"n": 3}).trace)
+    assert graph.arrows == {("numbers", "add"): 3, ("numbers", "total"): None, ("add", "total"): None}
+    assert graph.columns() == [["numbers"], ["add"], ["total"]]
+    assert "add → total: all" in drawn(graph, {}, {})
 
 
 def test_a_loop_goes_back_and_crossings_are_avoided():

@@ -62,7 +62,7 @@ def test_what_gathers_needs_the_end_of_what_fanned_out_even_if_that_was_noted_la
 def test_what_collects_waits_for_rest_also_where_its_last_value_came_last(tale):
     tale.tell(1, "source", cpu=1).tell(2, "leaf", [1], cpu=1).tell(3, "end", [2])
     assert needs_of(tale.trace()).at_rest == frozenset()
-    assert needs_of(tale.sees("end", collects=True).trace()).at_rest == {2}
+    assert needs_of(tale.sees("end", collects=("leaf",)).trace()).at_rest == {2}
 
 
 def test_a_cause_of_which_nothing_was_recorded_is_left_out(tale):

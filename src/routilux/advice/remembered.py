@@ -31,7 +31,7 @@ def explain_remembered(
         end=course.ended_at,
         host=host(),
         attempts=attempts_of(records),
-        routines={station.routine_id: observed_of(station) for station in plan.stations},
+        routines={station.routine_id: observed_of(plan, station) for station in plan.stations},
         workers_by_mode=by_mode,
         streamed=machine.streaming,
     )

@@ -70,7 +70,7 @@ def _observed(observed: Observed) -> dict[str, Any]:
         "gil_share": observed.gil_share,
         "states": {state.value: count for state, count in observed.states.items()},
         "limits": list(observed.limits),
-        "collects": observed.collects,
+        "collects": list(observed.collects),
         "gathers": observed.gathers,
     }
 
@@ -106,5 +106,5 @@ def _attempt(row: Mapping[str, Any]) -> Attempt:
 def _seen(data: Mapping[str, Any]) -> Observed:
     states = {ThreadState(state): float(count) for state, count in data["states"].items()}
     mode = None if data["mode"] is None else ExecutionMode(data["mode"])
-    waits = data.get("collects", False), data.get("gathers")
+    waits = tuple(data.get("collects", ())), data.get("gathers")
     return Observed(mode, data["gil_share"], states, tuple(data["limits"]), *waits)

@@ -93,8 +93,8 @@ class Observed(NamedTuple):
     """How often its handlers were found in each state; empty where nobody looked."""
     limits: tuple[str, ...] = ()
     """The limits that an activation of it takes, by name."""
-    collects: bool = False
-    """Whether it waits until nothing else of the job can run."""
+    collects: tuple[str, ...] = ()
+    """The routines all of whose values it collects, until nothing else of the job can run."""
     gathers: str | None = None
     """The routine whose fan-outs it waits for, until all of one has settled."""
 

@@ -38,7 +38,8 @@ class Graph:
 
     routines: tuple[str, ...]
     """In the order in which they first ran."""
-    arrows: Mapping[tuple[str, str], int]
+    arrows: Mapping[tuple[str, str], int | None]
+    """`None` where all values are collected, and fire the other once."""
 
     def columns(self) -> list[list[str]]:
         """The routines, each to the right of those before it; an arrow of a loop goes back."""
@@ -73,10 +74,12 @@ def graph_of(trace: Trace) -> Graph:
     """The graph of what ran in a job."""
     who = {attempt.activation_id: attempt.routine_id for attempt in trace.attempts}
     causes = {attempt.activation_id: attempt.causes for attempt in trace.attempts}
-    arrows = Counter(
+    fired = Counter(
         (who[cause], who[number]) for number, several in causes.items() for cause in several if cause in who
     )
-    return Graph(tuple(dict.fromkeys(attempt.routine_id for attempt in trace.attempts)), arrows)
+    ran = dict.fromkeys(attempt.routine_id for attempt in trace.attempts)
+    collected = [(tail, head) for head in ran for tail in trace.observed(head).collects if tail in ran]
+    return Graph(tuple(ran), {**fired, **dict.fromkeys(collected)})
 
 
 def drawn(graph: Graph, shares: Mapping[str, float], notes: Mapping[str, str]) -> Markup:
@@ -115,9 +118,10 @@ def _node(place: Place, routine_id: str, share: float, note: str) -> Markup:
     return element("g", title, element("rect", **shape), element("rect", class_="part", **filled), *lines)
 
 
-def _arrow(places: Mapping[str, Place], arrow: tuple[str, str], count: int) -> Markup:
+def _arrow(places: Mapping[str, Place], arrow: tuple[str, str], count: int | None) -> Markup:
     tail, head = places[arrow[0]], places[arrow[1]]
-    words = element("title", f"{arrow[0]} → {arrow[1]}: {count:,}")
+    often = "all" if count is None else f"{count:,}"
+    words = element("title", f"{arrow[0]} → {arrow[1]}: {often}")
     if _goes_back(places, arrow):
         x, y, left = tail.x + WIDTH / 2, tail.y + HEIGHT, head.x + WIDTH / 2
         low = max(y, head.y + HEIGHT) + DOWN
@@ -130,7 +134,7 @@ def _arrow(places: Mapping[str, Place], arrow: tuple[str, str], count: int) -> M
         line = f"M{x},{y} C{x + half},{y} {right - half},{end} {right - 7},{end}"
         tip = _tip(right, end, 1, 0)
         middle = Place((x + right) / 2, (y + end) / 2 - 7)
-    label = element("text", f"{count:,}", x=round(middle.x, 1), y=round(middle.y, 1), class_="count")
+    label = element("text", often, x=round(middle.x, 1), y=round(middle.y, 1), class_="count")
     return element("g", joined((words, element("path", d=line, class_="line"), tip, label)))
 
 
