@@ -170,6 +170,8 @@ class Engine(LocalHost):
                     self._jobs.queue_up(seat)
                 kept = self._jobs.start(keep if kept is None else None) or kept
                 for seat in changed:
+                    if not seat.queued:
+                        seat.course.permits.decline()
                     self._look_after(seat, finished)
             finally:
                 self.kept = self.kept and bool(self._jobs.seats)

@@ -7,22 +7,59 @@ dictionary look-ups, and never while anything else is called.
 from __future__ import annotations
 
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Mapping
 
 from routilux.errors import SettingError
 from routilux.permits import Permits
 from routilux.rates import Rate, rate_of
 
 
-class _Count:
-    """A limit on how many hold it at once."""
+class _Waker:
+    """A job that waits, and how it is told."""
 
-    __slots__ = ("holders", "limit")
+    __slots__ = ("answers", "job_id", "wake")
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        self.answers = False
+        """Whether, each time that it is told, it takes something or declines."""
+        self.wake: Callable[[], None] = lambda: None
+
+
+class _Count:
+    """A limit on how many hold it at once. Who waits for it is told in order, as many as there are places for."""
+
+    __slots__ = ("holders", "limit", "told", "waiting")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.holders: dict[tuple[str, int], None] = {}
+        self.waiting: OrderedDict[str, _Waker] = OrderedDict()
+        """By job, in the order in which they came."""
+        self.told: set[str] = set()
+        """The jobs that have been told of a place, and have not answered yet."""
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else may hold it. A place that one was told of is not kept: it may lack something else."""
+        return len(self.holders) >= self.limit
+
+    def next_to_tell(self) -> list[_Waker]:
+        """Those that there is a place for now; the place of one that need not answer may be another's as well."""
+        found = []
+        while self.waiting and len(self.holders) + len(self.told) < self.limit:
+            job_id, waker = self.waiting.popitem(last=False)
+            if waker.answers:
+                self.told.add(job_id)
+            found.append(waker)
+        return found
+
+    def wait(self, waker: _Waker) -> None:
+        """A job waits: behind the others, unless it was told and somebody was faster."""
+        self.waiting.setdefault(waker.job_id, waker)
+        if waker.job_id in self.told:
+            self.waiting.move_to_end(waker.job_id, last=False)
 
 
 class _Pace:
@@ -48,16 +85,6 @@ class _Pace:
         self._taken.append(max(moment, self._taken[-1]) if self._taken else moment)
 
 
-class _Waker:
-    """A job that waits, and how it is told."""
-
-    __slots__ = ("job_id", "wake")
-
-    def __init__(self, job_id: str) -> None:
-        self.job_id = job_id
-        self.wake: Callable[[], None] = lambda: None
-
-
 class Limits:
     """What is shared by the jobs of one flow."""
 
@@ -66,7 +93,6 @@ class Limits:
         self._lock = threading.Lock()
         self._counts: dict[str, _Count] = {}
         self._paces: dict[str, _Pace] = {}
-        self._waiting: dict[str, dict[str, _Waker]] = {}
         for name, limit in (limits or {}).items():
             if not isinstance(name, str) or not name:
                 raise SettingError(f"limits: the name of a limit must be a text that is not empty, not {name!r}.")
@@ -94,48 +120,55 @@ class Limits:
 
     def take(self, needs: tuple[str, ...], activation_id: int, moment: int, waker: _Waker) -> int | None:
         """As `Permits.take`, for one job."""
-        holder = waker.job_id, activation_id
+        job_id = waker.job_id
         with self._lock:
-            for need in needs:
-                count = self._counts.get(need)
-                if count is not None and len(count.holders) >= count.limit:
-                    self._waiting.setdefault(need, {})[waker.job_id] = waker
-                    return 0
+            counts = [self._counts[need] for need in needs if need in self._counts]
             paces = [self._paces[need] for need in needs if need in self._paces]
+            lacking = next((count for count in counts if count.is_full), None)
             due = max((pace.wait_until(moment) for pace in paces), default=moment)
-            if due > moment:
-                return due
-            for pace in paces:
-                pace.take(moment)
-            for need in needs:
-                if need in self._counts:
-                    self._counts[need].holders[holder] = None
-        return None
+            if lacking is not None:
+                lacking.wait(waker)
+            elif due <= moment:
+                for count in counts:
+                    count.holders[job_id, activation_id] = None
+                for pace in paces:
+                    pace.take(moment)
+            for count in counts:
+                count.told.discard(job_id)
+            told = _next_to_tell(counts)
+        _tell(told)
+        if lacking is not None:
+            return 0
+        return due if due > moment else None
 
     def give_back(self, needs: tuple[str, ...], activation_id: int, job_id: str) -> None:
-        """As `Permits.give_back`, for one job; tells all jobs that wait for any of it."""
-        woken: dict[str, _Waker] = {}
+        """As `Permits.give_back`, for one job."""
         with self._lock:
-            for need in needs:
-                count = self._counts.get(need)
-                if count is not None and count.holders.pop((job_id, activation_id), 0) is None:
-                    woken |= self._waiting.pop(need, {})
-        for waker in woken.values():
-            waker.wake()
+            counts = [self._counts[need] for need in needs if need in self._counts]
+            for count in counts:
+                count.holders.pop((job_id, activation_id), None)
+            told = _next_to_tell(counts)
+        _tell(told)
+
+    def decline(self, job_id: str) -> None:
+        """As `Permits.decline`, for one job."""
+        with self._lock:
+            counts = [count for count in self._counts.values() if job_id in count.told]
+            for count in counts:
+                count.told.discard(job_id)
+            told = _next_to_tell(counts)
+        _tell(told)
 
     def give_all_back(self, job_id: str) -> None:
         """As `Permits.give_all_back`, for one job, which waits for nothing any more."""
         with self._lock:
-            for waiting in self._waiting.values():
-                waiting.pop(job_id, None)
-            held = [
-                (need, number)
-                for need, count in self._counts.items()
-                for holder, number in list(count.holders)
-                if holder == job_id
-            ]
-        for need, number in held:
-            self.give_back((need,), number, job_id)
+            for count in self._counts.values():
+                count.waiting.pop(job_id, None)
+                count.told.discard(job_id)
+                for holder in [holder for holder in count.holders if holder[0] == job_id]:
+                    del count.holders[holder]
+            told = _next_to_tell(self._counts.values())
+        _tell(told)
 
     def holders(self, need: str) -> list[str]:
         """In words, who holds a limit."""
@@ -143,6 +176,16 @@ class Limits:
             count = self._counts.get(need)
             held = [] if count is None else list(count.holders)
         return [f"activation {number} of job {job_id}" for job_id, number in held]
+
+
+def _next_to_tell(counts: Iterable[_Count]) -> dict[str, _Waker]:
+    """By job, as one that waits for several need be told only once."""
+    return {waker.job_id: waker for count in counts for waker in count.next_to_tell()}
+
+
+def _tell(wakers: Mapping[str, _Waker]) -> None:
+    for waker in wakers.values():
+        waker.wake()
 
 
 class _OfJob(Permits):
@@ -155,6 +198,12 @@ class _OfJob(Permits):
 
     def take(self, needs: tuple[str, ...], activation_id: int, moment: int) -> int | None:
         return self._limits.take(needs, activation_id, moment, self._waker)
+
+    def promise(self) -> None:
+        self._waker.answers = True
+
+    def decline(self) -> None:
+        self._limits.decline(self._waker.job_id)
 
     def give_back(self, needs: tuple[str, ...], activation_id: int) -> None:
         self._limits.give_back(needs, activation_id, self._waker.job_id)
@@ -174,6 +223,12 @@ class _Unlimited(Permits):
 
     def take(self, needs: tuple[str, ...], activation_id: int, moment: int) -> int | None:
         return None
+
+    def promise(self) -> None:
+        return
+
+    def decline(self) -> None:
+        return
 
     def give_back(self, needs: tuple[str, ...], activation_id: int) -> None:
         return

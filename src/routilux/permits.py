@@ -25,6 +25,17 @@ class Permits(ABC):
         """
 
     @abstractmethod
+    def promise(self) -> None:
+        """From now on, each time that it is told, the job takes what it can or declines.
+
+        So others need be told only of what it leaves.
+        """
+
+    @abstractmethod
+    def decline(self) -> None:
+        """What the job was told of and has not taken is for the next that waits."""
+
+    @abstractmethod
     def give_back(self, needs: tuple[str, ...], activation_id: int) -> None:
         """The activation needs it no more."""
 

@@ -41,6 +41,7 @@ class Rotation:
     def add(self, seat: Seat) -> None:
         """A job begins."""
         self.seats[seat] = None
+        seat.course.permits.promise()
         seat.elastic = any(self._crew[mode].elastic for mode in seat.course.machine.plan.modes)
 
     def remove(self, seat: Seat) -> None:
@@ -74,6 +75,7 @@ class Rotation:
                 activation = machine.take(moment, mode)
                 if activation is None:
                     seat.queued.discard(mode)
+                    seat.course.permits.decline()
                     # What only waited for rest may have fired meanwhile, in a mode that had its turn before.
                     if machine.delivery.fired != fired or (machine.admission.kept and not machine.running):
                         self._tell((seat, 0, None))

@@ -12,6 +12,7 @@ import pytest
 
 from routilux import Context, Continue, Flow, Retry, Skip, collect, routine
 from routilux.errors import HandlerTimeoutError
+from routilux.limits import Limits
 from routilux.testing import ManualClock, ScriptedRun
 from tests.leftovers import wait_for_ours
 
@@ -103,6 +104,37 @@ def test_routines_and_jobs_share_a_limit_in_one_block(mode, inside):
     assert inside.entered["db"] == 160
     assert inside.most["db"] <= 2
     assert everything_is_free(flow, "db")
+
+
+def test_a_release_is_told_to_one_of_many_jobs_that_wait(inside, monkeypatch):
+    asked, take = [], Limits.take
+    monkeypatch.setattr(Limits, "take", lambda *given: asked.append(given) or take(*given))
+    flow = Flow("shared", execution_mode="concurrent", max_workers=6, limits={"db": 2})
+    flow.add_routine(entering(inside, "db"), "work", limits="db")
+    with flow:
+        jobs = [flow.start("work", {"x": number}) for number in range(200)]
+    assert [job.result for job in jobs] == list(range(200))
+    assert len(asked) <= 3 * len(jobs)
+    assert everything_is_free(flow, "db")
+
+
+def test_a_paused_job_keeps_no_other_from_a_limit():
+    flow, let_go = Flow("shared", execution_mode="concurrent", max_workers=3, limits={"db": 1}), threading.Event()
+
+    @routine(limits="db")
+    def work(x):
+        assert x > 0 or let_go.wait(PATIENCE)
+        return x
+
+    flow.add_routine(work)
+    with flow:
+        holder, paused, other = (flow.start("work", {"x": x}) for x in range(3))
+        paused.pause()
+        let_go.set()
+        assert other.wait(PATIENCE)
+        assert (holder.result, other.result, paused.status) == (0, 2, "paused")
+        paused.resume()
+    assert paused.result == 1
 
 
 @pytest.mark.parametrize("modes", [["concurrent"] * 3, ["sequential"] * 3, ["sequential", "concurrent", "asyncio"]])

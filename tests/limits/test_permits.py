@@ -76,6 +76,47 @@ def test_a_job_that_is_over_gives_all_back_and_is_told_nothing_more():
     assert told == []
 
 
+def waiting_for(limits, need, count, told):
+    """So many jobs that promise to answer and wait for a limit."""
+    jobs = [limits.of_job(str(number)) for number in range(count)]
+    for number, job in enumerate(jobs):
+        job.when_freed(lambda number=number: told.append(number))
+        job.promise()
+        assert job.take((need,), 1, 0) == 0
+    return jobs
+
+
+def test_of_those_that_answer_only_as_many_are_told_as_there_are_places():
+    limits, told = Limits({"a": 2}), []
+    holder = limits.of_job("holder")
+    assert holder.take(("a",), 1, 0) is holder.take(("a",), 2, 0) is None
+    jobs = waiting_for(limits, "a", 5, told)
+    holder.give_back(("a",), 1)
+    assert told == [0]
+    jobs[0].decline()
+    assert told == [0, 1]
+    assert jobs[1].take(("a",), 1, 0) is None
+    assert told == [0, 1]
+    holder.give_back(("a",), 2)
+    assert told == [0, 1, 2]
+    jobs[2].give_all_back()
+    assert told == [0, 1, 2, 3]
+
+
+def test_who_was_told_and_comes_too_late_is_the_next_to_be_told():
+    limits, told = Limits({"a": 1, "b": 1}), []
+    holder, faster = limits.of_job("holder"), limits.of_job("faster")
+    assert holder.take(("a", "b"), 1, 0) is None
+    jobs = waiting_for(limits, "a", 3, told)
+    holder.give_back(("a",), 1)
+    assert faster.take(("a",), 1, 0) is None
+    assert jobs[0].take(("a",), 1, 0) == 0
+    faster.give_back(("a",), 1)
+    assert told == [0, 0]
+    assert jobs[0].take(("a", "b"), 1, 0) == 0
+    assert told == [0, 0, 1]
+
+
 def test_to_give_back_what_one_does_not_hold_changes_nothing():
     limits = Limits({"a": 1})
     one, other = limits.of_job("one"), limits.of_job("other")
