@@ -179,25 +179,28 @@ def near(x):
     return x
 
 
-def test_a_job_whose_cluster_is_not_there_waits_in_its_store_until_it_is(tmp_path):
+@pytest.mark.parametrize("distance", [3, 10_000])
+@pytest.mark.parametrize("options", [{}, {"crash_retries": 0}, {"delivery": "at_most_once"}])
+def test_a_job_whose_cluster_is_not_there_waits_in_its_store_until_it_is(options, distance, tmp_path):
     def build(executor, **settings):
         flow = Flow("far", store=tmp_path / "jobs.db", executor=executor, max_workers=2, **settings)
-        for each in (spread, near, far):
-            flow.add_routine(each)
+        flow.add_routine(spread)
+        flow.add_routine(near)
+        flow.add_routine(far, **options)
         flow.connect("spread", "near")
         flow.connect("spread", "far")
         return flow
 
     gone = ThreadPoolExecutor(1)
     gone.shutdown()
-    with build(gone) as flow:
+    with snapshots_after(distance), build(gone) as flow:
         with pytest.raises(ClusterUnavailableError, match="Flow 'far', routine 'far': .* takes no calls any more"):
             flow.execute("spread", {"n": 5})
         (job,) = flow.recover()
         job.wait()
         with pytest.raises(ClusterUnavailableError):
             job.raise_for_status()
-    with ThreadPoolExecutor(2) as executor, build(executor) as flow:
+    with snapshots_after(distance), ThreadPoolExecutor(2) as executor, build(executor) as flow:
         (job,) = flow.recover()
         assert job.wait()
         assert job.status == "completed"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from routilux import Context, Continue, Flow, Skip, collect, keyed, routine
+from routilux import Context, Continue, Flow, Skip, collect, gather, keyed, routine
 from routilux.durable.account import account_of
 from routilux.durable.snapshot_records import SNAPSHOT
 from routilux.durable.unowned import cancel, is_paused, job_in, pause
@@ -243,4 +243,27 @@ def test_what_cannot_be_said_now_is_said_later(tmp_path: Path) -> None:
     with snapshots_after(5), flow:
         job = flow.execute("numbers", {"count": 40})
         assert len(job.results["last"]) == 40
+    assert SNAPSHOT in kinds(tmp_path / "jobs.db")
+
+
+def test_scopes_may_lie_in_each_other_as_deep_as_they_like(tmp_path: Path) -> None:
+    deep = 700
+
+    @routine
+    def crawl(n: int):
+        yield n + 1 if n < deep else None
+
+    @routine
+    def more(n: int) -> int | None:
+        return n if n < deep else None
+
+    flow = Flow("deep", store=tmp_path / "jobs.db", durability="process")
+    flow.add_routine(crawl)
+    flow.add_routine(more)
+    flow.add_routine(routine(fires=gather("crawl"))(len), "done")
+    flow.connect("crawl", "more")
+    flow.connect("more", "crawl")
+    flow.connect("crawl", "done")
+    with snapshots_after(1000), flow:
+        assert flow.execute("crawl", {"n": 0}).status == "completed"
     assert SNAPSHOT in kinds(tmp_path / "jobs.db")

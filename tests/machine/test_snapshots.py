@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from routilux import Continue, Flow, Retry, batch, collect, gather, keyed, routine
+from routilux.facts import Settled
 from routilux.machine.replay import Replay
 from routilux.machine.snapshot import is_simple, take
+from routilux.machine.step import apply
 from routilux.machine.timers import Alarm
 from routilux.testing import ScriptedRun
 from tests.properties.standing import Unbegun
@@ -28,11 +30,16 @@ def passing(x):
     return x
 
 
+@routine
+def count_up(n):
+    yield from range(n)
+
+
 def restored(flow, run, entry, params, **settings):
     """A fresh run, whose machine stands where that of the other does."""
     again = Unbegun(flow, entry, params, **settings)
     replay = Replay(again.course.machine)
-    replay.resume(take(run.course.machine))
+    replay.resume(take(run.course.machine), 0)
     replay.end()
     return again
 
@@ -91,10 +98,34 @@ def test_a_message_whose_key_cannot_be_read_any_more_fails_the_routine_that_it_w
     assert is_simple(run.course.machine)
     key.broken = True
     again = restored(flow, run, "left", {"n": 2})
-    machine = again.course.machine
-    assert [misfire.station.routine_id for misfire in machine.delivery.misfires] == ["pair"]
-    assert not is_simple(machine)
+    (failure,) = again.course.machine.ledger.errors
+    assert failure.routine_id == "pair"
+    assert "Reading the key of a message in slot 'one'." in failure.message
     key.broken = False
+    again.run()
+    assert again.job.status == "completed"
+
+
+def test_what_waits_for_a_limit_goes_on_in_the_same_order():
+    flow = Flow("flow")
+    flow.chain(flow.add_routine(count_up), flow.add_routine(passing, "one", max_concurrency=1))
+    run = ScriptedRun(flow, "count_up", {"n": 5})
+    machine = run.course.machine
+
+    def turns(machine):
+        found = []
+        while (one := machine.take(9)) is not None:
+            found.append(one[0])
+            apply(machine, Settled(one[0], one[5], 9, 9, 0))
+        return found
+
+    source = machine.take(0)
+    apply(machine, Settled(source[0], 1, 0, 1, 0, [("output", number) for number in range(5)], asked=6))
+    first = machine.take(2)
+    assert machine.take(2) is None
+    apply(machine, Settled(first[0], 1, 2, 3, 0))
+    again = restored(flow, run, "count_up", {"n": 5}).course.machine
+    assert turns(again) == turns(machine) == [3, 4, 5, 6]
 
 
 def test_pairs_that_wait_for_what_is_held_put_it_off():

@@ -32,7 +32,7 @@ def test_a_job_goes_on_from_a_snapshot_and_what_followed(shape, seed, workers, b
     again = Unbegun(build(places, Calls()), "entry", {"x": ((), number)}, seed=seed + 1, workers=workers)
     replaying = Replay(again.course.machine)
     if snapshot is not None:
-        replaying.resume(snapshot)
+        replaying.resume(snapshot, 0)
         facts = [fact for fact in run.facts[seen:] if not isinstance(fact, Taken)]
     for fact in facts:
         replaying.tell(fact)

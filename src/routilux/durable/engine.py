@@ -20,7 +20,7 @@ from typing import Any
 
 from routilux.course import Course, Latch
 from routilux.crew import Crew
-from routilux.decision import Verdict
+from routilux.decision import TryAgain, Verdict
 from routilux.drivers.invoke import Invoker
 from routilux.drivers.port import Driver, Following, LocalDriver, Seat
 from routilux.drivers.threads import Worker
@@ -108,6 +108,17 @@ class DurableRotation(Rotation):
         else:
             super().begin(driver, seat, activation)
 
+    def queue_up(self, seat: Seat) -> None:
+        assert isinstance(seat, DurableSeat)
+        if seat.leaving is None:
+            super().queue_up(seat)
+
+    def hold_back(self, seat: Seat) -> None:
+        """Nothing more of a job starts."""
+        for mode in seat.queued:
+            self._turns[mode].remove(seat)
+        seat.queued.clear()
+
     def may_follow(self, seat: Seat, activation: Activation) -> bool:
         assert isinstance(seat, DurableSeat)
         follows = activation[0] not in seat.broken and not seat.log.must_note(activation)
@@ -145,7 +156,7 @@ class DurableEngine(Engine):
     def leave(self, seat: DurableSeat, error: BaseException) -> None:
         """Lets a job go as soon as nothing of it runs; until then nothing more of it starts."""
         with self._turn:
-            _leave(seat, error)
+            self._leave(seat, error)
         self.look_again(seat)
 
     def returned(
@@ -241,10 +252,9 @@ class DurableEngine(Engine):
         if isinstance(fact, Settled) and isinstance(fact.error, ClusterUnavailableError):
             decision = decision_on(machine, fact)
             if decision is Verdict.STOP:
-                # It did not begin, and nothing is wrong with the job: it goes on when its cluster is there again.
-                del machine.running[fact.activation_id]
-                _leave(seat, fact.error)
-                return
+                # Nothing is wrong with the job: it goes on with another attempt when its cluster is there again.
+                decision = TryAgain(0)
+                self._leave(seat, fact.error)
             fact = fact._replace(decision=decision)
         if happened is None:
             seat.log.append(fact, seat.kept)
@@ -298,6 +308,12 @@ class DurableEngine(Engine):
         elif not seat.told:
             super()._look_after(seat, finished)
 
+    def _leave(self, seat: DurableSeat, error: BaseException) -> None:
+        """Nothing more of a job starts, and it is let go when nothing of it runs; its machine knows nothing of that."""
+        seat.leaving = error
+        seat.stepped = True
+        self._jobs.hold_back(seat)
+
     def _finish(self, seat: Seat) -> None:
         assert isinstance(seat, DurableSeat)
         if seat.leaving is None:
@@ -306,10 +322,3 @@ class DurableEngine(Engine):
         seat.invoker.close()
         seat.course.let_go(seat.leaving)
         self.alarms.finished(seat)
-
-
-def _leave(seat: DurableSeat, error: BaseException) -> None:
-    """Nothing more of a job starts, and it is let go when nothing of it runs."""
-    seat.course.machine.paused = True
-    seat.leaving = error
-    seat.stepped = True

@@ -23,6 +23,7 @@ from routilux.errors import PayloadError, StoreError, TransactionError
 from routilux.facts import Begun, Happening, JobStatus, Origin, Paused, Rang, Resumed, Settled, Statement, StoredFact
 from routilux.machine.delivery import Activation
 from routilux.machine.forecast import completes, decision_on, timed_out
+from routilux.machine.machine import Machine
 from routilux.stores.port import Entry, Store
 from routilux.stores.port import Then as Told
 
@@ -154,7 +155,7 @@ class JobLog:
             return
         complete, entry, statements = self._completed(fact)
         self._under_way += 1
-        if self._may_write and self._may_end(complete):
+        if self._may_write and not _changes_no_end(self._course.machine, complete):
             self._ending.add(id(complete))
         group = self._group
         if statements:
@@ -168,10 +169,6 @@ class JobLog:
             group.facts.pop()
         self._group = group = _Group([complete], [entry], then)
         self._store.append(self._course.origin.job_id, group.entries, group)
-
-    def _may_end(self, fact: Happening) -> bool:
-        """Whether an attempt or the job may end by a fact without anything that it has written."""
-        return not (completes(self._course.machine, fact) if isinstance(fact, Settled) else isinstance(fact, HARMLESS))
 
     def happened(self, fact: Happening) -> None:
         """What `append` gave has happened to the machine: what waited for that may be kept."""
@@ -250,6 +247,13 @@ def entry_of(
     moment = fact.ended if isinstance(fact, Settled) else fact.moment
     kind, body = records.write(fact, state, routine_id)
     return Entry(kind, moment + origin.epoch_offset_ns, body)
+
+
+def _changes_no_end(machine: Machine, fact: Happening) -> bool:
+    """Whether neither an attempt nor the job can end by a fact but well."""
+    if isinstance(fact, Settled):
+        return completes(machine, fact) and machine.settings.max_activations is None
+    return isinstance(fact, HARMLESS)
 
 
 def _with_statements(course: Course, fact: Settled) -> tuple[Settled, Sequence[Statement]]:

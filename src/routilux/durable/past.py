@@ -95,7 +95,7 @@ class Past:
         self._shift = snapshot.epoch_offset_ns - self._origin.epoch_offset_ns
         self.snapshot = snapshot = snapshot.of(self._origin)
         try:
-            replay.resume(snapshot.machine)
+            replay.resume(snapshot.machine, snapshot.moment)
         except (KeyError, IndexError) as error:
             raise StoredJobError(
                 f"The snapshot of job {self._origin.job_id} does not fit its flow: it has no {error}."

@@ -109,5 +109,5 @@ class _Ends:
 
     def last_before(self, moment: int, index: int) -> int | None:
         """The last of the attempts before `index` to have ended by a moment, if there is one."""
-        ended = self._by_end[: bisect_right(self._ended, moment)]
-        return next((earlier for earlier in reversed(ended) if earlier < index), None)
+        last = bisect_right(self._ended, moment) - 1
+        return next((self._by_end[place] for place in range(last, -1, -1) if self._by_end[place] < index), None)

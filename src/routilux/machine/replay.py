@@ -32,9 +32,9 @@ class Replay:
         """By activation that became ready once more: the last one that was ready before it did."""
         self._begin_all()
 
-    def resume(self, snapshot: Snapshot) -> None:
-        """All that a snapshot stands for has happened."""
-        restore(self._machine, snapshot)
+    def resume(self, snapshot: Snapshot, moment: int) -> None:
+        """All that a snapshot stands for has happened; it was taken at that moment."""
+        restore(self._machine, snapshot, moment)
         self._begin_all()
 
     def tell(self, fact: Fact) -> None:

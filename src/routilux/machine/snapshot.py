@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.facts import Failure
-from routilux.machine.delivery import Activation, Misfire
+from routilux.machine.delivery import Activation
 from routilux.machine.fanouts import Progress
 from routilux.machine.gates import Gate, Message
 from routilux.machine.machine import Machine
@@ -136,9 +136,13 @@ def take(machine: Machine) -> Snapshot:
     return _Taking(machine).snapshot()
 
 
-def restore(machine: Machine, snapshot: Snapshot) -> None:
-    """Has a fresh machine stand where the other stood; raises `KeyError` where it has no such station."""
+def restore(machine: Machine, snapshot: Snapshot, moment: int) -> None:
+    """Has a fresh machine stand where the other stood at a moment; raises `KeyError` where it has no such station.
+
+    What waited for a partner by a key that cannot be read any more fails.
+    """
     _Restoring(machine, snapshot).restore()
+    machine.after_delivery(moment)
 
 
 def name_of(plan: Plan, index: int) -> Name:
@@ -187,11 +191,14 @@ class _Taking:
 
     def _unfinished(self) -> Iterator[Activation]:
         machine = self._machine
+        lanes = machine.admission.lanes.values()
+        offered = [lane.offered for lane in lanes if lane.offered is not None]
         yield from machine.running.values()
-        for lane in machine.admission.lanes.values():
+        yield from offered
+        for lane in lanes:
             yield from lane.waiting
         for queue in machine.queues.values():
-            yield from queue.ready
+            yield from (one for one in queue.ready if not any(one is other for other in offered))
         for queue in machine.queues.values():
             yield from (one for _, one in sorted(queue.suspended, key=lambda one: one[0]))
 
@@ -207,13 +214,17 @@ class _Taking:
         return None if place is None else (self._number(place[0]), place[1])
 
     def _number(self, scope: Scope) -> int:
-        number = self._scopes.get(scope)
-        if number is None:
-            outer = self._spot(scope.outer)
-            number = self._scopes[scope] = len(self._scopes)
-            buffers = {station: [Item(*item) for item in items] for station, items in scope.buffers.items()}
-            self._open.append(Open(scope.opener, scope.number, outer, scope.live, buffers, sorted(scope.served)))
-        return number
+        unnumbered: list[Scope] = []
+        around: Scope | None = scope
+        while around is not None and around not in self._scopes:
+            unnumbered.append(around)
+            around = None if around.outer is None else around.outer[0]
+        for one in reversed(unnumbered):
+            outer = None if one.outer is None else (self._scopes[one.outer[0]], one.outer[1])
+            self._scopes[one] = len(self._scopes)
+            buffers = {station: [Item(*item) for item in items] for station, items in one.buffers.items()}
+            self._open.append(Open(one.opener, one.number, outer, one.live, buffers, sorted(one.served)))
+        return self._scopes[scope]
 
 
 class _Restoring:
@@ -278,8 +289,5 @@ class _Restoring:
         gate.resume(parking.generation, parking.held, parking.hoarded)
         for position, value, cause, spot in parking.messages:
             place = self._place(spot)
-            broken = gate.put(position, Message(value, cause, place))
-            if broken is not None:
-                if place is not None:
-                    place[0].live -= 1
-                delivery.misfires.append(Misfire(gate.station, broken, cause, place))
+            if not delivery.park(gate, position, Message(value, cause, place)) and place is not None:
+                place[0].live -= 1

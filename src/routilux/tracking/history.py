@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
@@ -33,6 +34,8 @@ class History:
         self._tally: Tally | None = None
         self._uncounted: list[Record] = []
         self._unusual: list[Record] = []
+        self._counting = threading.Lock()
+        """So that whoever asks meanwhile misses nothing: a snapshot would miss it for good."""
 
     @property
     def executions(self) -> Executions:
@@ -48,7 +51,8 @@ class History:
     @property
     def counts(self) -> Mapping[str, Counts]:
         """By routine id: how its activations ended, all of them."""
-        return self._count().counts()
+        with self._counting:
+            return self._count().counts()
 
     def resume(self, records: Sequence[Record], counts: Mapping[str, Counts]) -> None:
         """Goes on where another one was; nothing has been absorbed yet."""
@@ -62,7 +66,8 @@ class History:
         self._unusual.extend(unusual)
         if len(self._uncounted) >= COUNT_AT:
             self._prune()
-            self._count()
+            with self._counting:
+                self._count()
 
     def _count(self) -> Tally:
         """Counts what has not been; most jobs are so short, and so seldom asked, that it never comes to that."""
