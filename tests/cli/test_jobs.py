@@ -260,6 +260,20 @@ def test_jobs_are_removed_by_id_or_by_age(directory: Path) -> None:
     assert told(directory, "list", "jobs.db")["jobs"] == []
     assert routilux(directory, "jobs", "purge", "jobs.db").returncode == 2
     assert routilux(directory, "jobs", "purge", "jobs.db", "--finished-before", "soon").returncode == 2
+    unitless = routilux(directory, "jobs", "purge", "jobs.db", "--finished-before", "7")
+    assert unitless.returncode == 2
+    assert '--finished-before must be a number with its unit, as "50ms", "2s", "30m" or "7d"' in unitless.stderr
+
+
+@pytest.mark.parametrize("command", [["export", "jobs.db", "job"], ["list", "jobs.db"]])
+def test_a_reader_that_has_gone_ends_a_command_quietly(directory: Path, command: list[str]) -> None:
+    with open_store(directory / "jobs.db") as store:
+        store.submit(NewJob("job", "flow", None, b"{}", [Entry("opened", 0, b"{}")] * 10_000))
+    arguments = [sys.executable, "-m", "routilux.cli", "jobs", *command]
+    with subprocess.Popen(arguments, cwd=directory, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as started:
+        started.stdout.close()
+        complained = started.stderr.read()
+    assert (complained, started.returncode) == (b"", 141)
 
 
 def test_the_facts_of_a_job_are_lines_of_json(directory: Path) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 from cyclopts.types import ExistingDirectory, PositiveInt
 
 from routilux.cli.advising import EXAMPLES_OF_ADVICE, analyze, compare, simulate, tune
-from routilux.cli.exit_codes import code_of
+from routilux.cli.exit_codes import ExitCode, code_of
 from routilux.cli.jobs import jobs_app
 from routilux.cli.loadtest import EXAMPLES as EXAMPLES_OF_LOADTEST
 from routilux.cli.loadtest import loadtest
@@ -44,11 +46,32 @@ Examples:
 def run(arguments: Sequence[str]) -> int:
     """Runs the command that the arguments name, and gives the exit code."""
     try:
+        try:
+            return _ended(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _leave_unread()
+        return ExitCode.UNREAD
+
+
+def _ended(arguments: Sequence[str]) -> int:
+    try:
         return int(command_line()(list(arguments), result_action="return_int_as_exit_code_else_zero"))
     except RoutiluxError as error:
         where = f" The command line takes it from {JOURNAL_KEY}." if isinstance(error, JournalKeyError) else ""
         print(f"routilux: {escaped_lines(str(error))}{where}", file=sys.stderr)
         return code_of(error)
+
+
+def _leave_unread() -> None:
+    """Sends what nobody reads nowhere, so that the end of the program does not complain of it again."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            with Path(os.devnull).open("w") as nowhere:
+                os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def command_line() -> App:

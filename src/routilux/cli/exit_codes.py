@@ -22,7 +22,7 @@ from routilux.errors import (
 
 
 class ExitCode(IntEnum):
-    """How a command ended. That it was interrupted is 130, as in a shell."""
+    """How a command ended. That it was interrupted is 130, and that nobody reads what it prints 141, as in a shell."""
 
     DONE = 0
     FAILED = 1
@@ -42,6 +42,8 @@ class ExitCode(IntEnum):
     UNUSABLE = 8
     """The store cannot be read or written: the disk, its permissions, its room, its version."""
     INTERRUPTED = 130
+    UNREAD = 141
+    """Whoever read its output has gone, as `head` does."""
 
 
 _OF_ERROR: tuple[tuple[tuple[type[RoutiluxError], ...], ExitCode], ...] = (
