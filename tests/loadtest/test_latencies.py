@@ -53,7 +53,7 @@ def test_the_table_of_percentiles_ends_with_all_jobs():
         ("p99=50ms", "p99", 0.05, None),
         ("p99=50ms@100/s", "p99", 0.05, 100),
         ("p99.9 < 2s @ 90/min", "p99.9", 2, 1.5),
-        ("max=1.5", "max", 1.5, None),
+        ("max=1.5s", "max", 1.5, None),
         ("mean<=250us@1/s", "mean", 0.00025, 1),
     ],
 )
@@ -73,15 +73,24 @@ def test_an_objective_that_means_nothing_is_refused(wrong):
         objectives_named(wrong)
 
 
-@pytest.mark.parametrize(("written", "seconds"), [("30m", 1800), ("50ms", 0.05), ("2", 2), (3, 3), ("1.5h", 5400)])
+@pytest.mark.parametrize(("written", "seconds"), [("30m", 1800), ("50ms", 0.05), ("2 s", 2), (3, 3), ("1.5h", 5400)])
 def test_durations_are_read_as_they_are_written(written, seconds):
     assert seconds_named("soak", written) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize("wrong", ["soon", "-1s", -1, True, None, float("inf"), float("nan"), "5 x"])
 def test_a_duration_that_means_nothing_is_refused(wrong):
-    with pytest.raises(SettingError, match="soak must be seconds"):
+    wanted = "a number with its unit" if isinstance(wrong, str) else "seconds, or a text"
+    with pytest.raises(SettingError, match=f'soak must be {wanted}, as "50ms", "2s", "30m" or "7d", not'):
         seconds_named("soak", wrong)
+
+
+@pytest.mark.parametrize("text", ["7", "0", "1.5"])
+def test_a_duration_as_text_has_a_unit(text):
+    with pytest.raises(SettingError, match=f"soak must be a number with its unit, .* not '{text}'"):
+        seconds_named("soak", text)
+    with pytest.raises(SettingError, match=f"slo 'p99={text}': the duration must be a number with its unit"):
+        objectives_named(f"p99={text}")
 
 
 @pytest.mark.parametrize(
