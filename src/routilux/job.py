@@ -44,10 +44,11 @@ class Job:
 
     @property
     def result(self) -> Any:
-        """The one value that left the flow; raises `ResultError` if it is not exactly one, or what failed the job."""
-        if self.status.terminal:
-            self.raise_for_status()
-        return self.results.only()
+        """The one value that left the flow; raises `ResultError` if it is not exactly one, or what failed the job.
+
+        While the job runs there may be more to come: `UnfinishedJobError` says so.
+        """
+        return self.raise_for_status().results.only()
 
     def __await__(self) -> Generator[Any, None, Job]:
         """Waits inside an event loop until the job is over, and gives the job."""

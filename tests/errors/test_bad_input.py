@@ -436,6 +436,25 @@ def test_results_that_are_not_there_are_errors():
     assert repr(job.results) == "Results({'<lambda>': [0, 1]})"
 
 
+@BOTH
+def test_a_job_that_runs_has_no_result_yet(mode):
+    def work():
+        yield 1
+        begun.set()
+        go_on.wait(30)
+
+    begun, go_on = threading.Event(), threading.Event()
+    flow = Flow("slow", execution_mode=mode)
+    flow.add_routine(work)
+    job = flow.start("work")
+    assert begun.wait(30)
+    with pytest.raises(UnfinishedJobError, match=f"Job {job.job_id} of flow 'slow' is running. Call wait\\(\\) first"):
+        job.result
+    go_on.set()
+    assert job.wait(30)
+    assert job.result == 1
+
+
 def test_a_flow_is_opened_once():
     with Flow("open") as flow, pytest.raises(FlowBusyError, match="open already"), flow:
         pass
