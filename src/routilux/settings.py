@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
@@ -9,11 +10,14 @@ from typing import Any, TypedDict
 from routilux.errors import SettingError
 from routilux.execution_mode import ExecutionMode, mode_named, mode_of_handlers
 from routilux.strategies import ErrorStrategy, Seconds, Stop, seconds_of
-from routilux.suggestions import nearest
+from routilux.suggestions import closest, nearest
 
 PROCESS = "process"
 POWER = "power"
 DURABILITIES = (PROCESS, POWER)
+
+_SHOWN = frozenset({bool, int, float})
+"""Whose values messages show; those of others may be long, or secret."""
 
 
 class SettingArguments(TypedDict, total=False):
@@ -128,6 +132,7 @@ class Settings:
             raise SettingError(
                 f"durability must be one of {', '.join(map(repr, DURABILITIES))}, not {self.durability!r}."
             )
+        _check_store(self.store)
         _check_count("max_payload", self.max_payload, 1)
         if self.retention is not None:
             seconds_of("retention", self.retention)
@@ -166,19 +171,56 @@ class Settings:
     @classmethod
     def of(cls, arguments: SettingArguments) -> Settings:
         """The settings that keyword arguments name."""
-        return cls().updated(arguments)
+        for name in arguments:
+            if name not in _NAMES:
+                raise SettingError(f"There is no setting {name!r}.{nearest(name, _NAMES)}")
+        return cls(**arguments)
 
     def updated(self, arguments: SettingArguments) -> Settings:
-        """These settings with some of them replaced; raises `SettingError` for an unknown name."""
+        """These settings with some of them replaced, for a job; raises `SettingError` for an unknown name."""
         if not arguments:
             return self
-        known = {one.name for one in fields(self)}
-        for name in arguments:
-            if name not in known:
-                raise SettingError(f"There is no setting {name!r}.{nearest(name, known)}")
+        for name, value in arguments.items():
+            if name not in _NAMES:
+                raise SettingError(f"There is no setting {name!r}.{nearest(name, _NAMES)}{_as_message(name, value)}")
         return replace(self, **arguments)
+
+
+_NAMES = frozenset(one.name for one in fields(Settings))
+
+
+def settings_of_flow(flow_id: str, arguments: SettingArguments) -> Settings:
+    """`Settings.of`; raises a `SettingError` that names the flow."""
+    try:
+        return Settings.of(arguments)
+    except SettingError as error:
+        raise SettingError(f"Flow {flow_id!r}: {error}") from None
+
+
+def settings_of_job(flow_id: str, own: Settings, arguments: SettingArguments) -> Settings:
+    """`Settings.updated`, from those of the flow; raises a `SettingError` that names the flow."""
+    try:
+        return own.updated(arguments)
+    except SettingError as error:
+        raise SettingError(f"Flow {flow_id!r}: {error}") from None
 
 
 def _check_count(name: str, value: object, least: int) -> None:
     if value is not None and (type(value) is not int or value < least):
         raise SettingError(f"{name} must be a whole number from {least}, or None, not {value!r}.")
+
+
+def _as_message(name: str, value: object) -> str:
+    """The end of a message: where what is no setting belongs if it was meant for a routine."""
+    if closest(name, _NAMES) is not None:
+        return ""
+    written = repr(value) if type(value) in _SHOWN else "..."
+    return f" The first messages of a job are given as entry_params={{{name!r}: {written}}}."
+
+
+def _check_store(store: object) -> None:
+    if not (store is None or isinstance(store, str | os.PathLike) or hasattr(store, "submit")):
+        raise SettingError(
+            'store must be the path of a file, as "jobs.db", the address of a PostgreSQL database, an open store or '
+            f"None, not {repr(store) if type(store) in _SHOWN else f'a {type(store).__name__}'}."
+        )
