@@ -21,6 +21,7 @@ from routilux.loading import loaded, loaded_extra
 from routilux.loadtest.outcome import Outcome, StepFigures
 from routilux.many import MAX_JOBS, run_many
 from routilux.modes import Mode
+from routilux.plurals import counted
 from routilux.ports import Clock
 from routilux.settings import SettingArguments, settings_of_flow, settings_of_job
 from routilux.stream import Stream
@@ -344,7 +345,8 @@ class Flow(FlowDefinition):
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Flow {self.flow_id!r}: {len(self.routines)} routines, {len(self.connections)} connections>"
+        size = counted(len(self.routines), "routine"), counted(len(self.connections), "connection")
+        return f"<Flow {self.flow_id!r}: {', '.join(size)}>"
 
     def _see_out(self, error: BaseException | None) -> None:
         for job in self._launch.leave(error):

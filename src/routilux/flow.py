@@ -22,6 +22,7 @@ from routilux.errors import (
 )
 from routilux.firing import AllSlots, Keyed
 from routilux.options import OptionArguments, Options
+from routilux.plurals import counted
 from routilux.routine import Routine, routine
 from routilux.slots import ERROR, Event, Slot
 from routilux.suggestions import nearest
@@ -240,7 +241,7 @@ class FlowDefinition:
         jobs = self._jobs_under_way()
         if jobs:
             raise FlowBusyError(
-                f"Flow {self.flow_id!r}: {change} would change the flow under {jobs} running job{'s' * (jobs > 1)}. "
+                f"Flow {self.flow_id!r}: {change} would change the flow under {counted(jobs, 'running job')}. "
                 "Wait for the end, or build another flow."
             )
 

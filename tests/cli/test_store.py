@@ -39,7 +39,7 @@ def test_a_whole_store_is_said_to_be(directory: Path) -> None:
     done = routilux(directory, "store", "check", "jobs.db")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("Whole: 3 jobs with 12 entries.")
-    assert "1 files that no entry names" in done.stdout
+    assert "1 file that no entry names" in done.stdout
     assert json.loads(routilux(directory, "store", "check", "jobs.db", "--json").stdout)["damages"] == []
 
 

@@ -95,7 +95,7 @@ def test_a_record_is_a_mapping_of_plain_values():
     assert json.loads(json.dumps(dict(found)))["activation_id"] == 7
     assert "execution_time" in repr(found)
     assert history.executions[-1:] == [found]
-    assert "1 records" in repr(history.executions)
+    assert "1 record>" in repr(history.executions)
 
 
 def test_the_history_of_a_job_is_bounded_by_the_settings_of_its_execution():

@@ -18,6 +18,7 @@ from routilux.insight.critical_path import CriticalPath, critical_path
 from routilux.insight.timeline import Use
 from routilux.insight.trace import Trace
 from routilux.insight.verdict import Kind, Verdict, verdicts_of
+from routilux.plurals import counted
 from routilux.signals.foreign_load import TOO_MUCH
 
 LITTLE = 0.01
@@ -112,10 +113,11 @@ class Explanation(Answer):
 
     def _summary(self) -> str:
         trace, path = self.trace, self.path
-        workers = f"{trace.workers} worker{'s' if trace.workers > 1 else ''}"
+        workers = counted(trace.workers, "worker")
         return (
             f"Flow {trace.flow_id!r}: {seconds(trace.wall_time)} in {trace.mode.value} mode with {workers}, "
-            f"{len(trace.attempts)} attempts.\nWork {seconds(path.work)}, critical path {seconds(path.span)}, "
+            f"{counted(len(trace.attempts), 'attempt')}.\n"
+            f"Work {seconds(path.work)}, critical path {seconds(path.span)}, "
             f"so {path.parallelism:.1f} workers could be kept busy."
         )
 

@@ -26,6 +26,7 @@ from routilux.errors import StoreDamagedError
 from routilux.escaping import escaped, escaped_lines
 from routilux.facts import JobStatus
 from routilux.loadtest.quantities import seconds_named
+from routilux.plurals import counted
 from routilux.stores.opening import open_store, owner_of
 from routilux.stores.port import StoredJob
 
@@ -176,7 +177,7 @@ def purge(store: Place, job: str | None = None, /, *, finished_before: str | Non
     with open_store(store, journal_key=journal_key()) as opened:
         if age is not None:
             removed = opened.purge_finished(age)
-            done = Done(f"{removed:,} jobs are removed.", {"removed": removed})
+            done = Done(f"{counted(removed, 'job')} {'is' if removed == 1 else 'are'} removed.", {"removed": removed})
         else:
             assert job is not None
             opened.purge(job)

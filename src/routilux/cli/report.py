@@ -15,6 +15,7 @@ from routilux.insight.costs import Costs
 from routilux.insight.recording import from_json
 from routilux.insight.trace import Trace
 from routilux.insight.what_if import WhatIf, what_if
+from routilux.plurals import counted
 
 EXAMPLES_OF_REPORT = """\
 Examples:
@@ -54,7 +55,7 @@ def report(
             chrome.write(trace, target)
     except (RecordingError, OSError, UnicodeDecodeError) as error:
         return _refused(f"{recording}: {error}" if isinstance(error, RecordingError) else str(error), FAILED)
-    print(f"Wrote {target}: {len(trace.attempts):,} attempts of {trace.flow_id!r}.")
+    print(f"Wrote {target}: {counted(len(trace.attempts), 'attempt')} of {trace.flow_id!r}.")
     return 0
 
 

@@ -16,6 +16,7 @@ from routilux.cli.exit_codes import ExitCode
 from routilux.cli.options import Json, journal_key
 from routilux.cli.place import Place
 from routilux.cli.shown import show
+from routilux.plurals import counted
 from routilux.stores import check as checking
 from routilux.stores.check import Repair
 from routilux.stores.findings import Damage, Findings
@@ -52,7 +53,7 @@ class Checked:
             self.headline,
             table("Damage", ("job", "from entry", "what"), rows),
             "\n".join(["Large values that are gone or damaged:", *missing]) if missing else None,
-            f"{len(orphaned)} files that no entry names are removed by and by." if orphaned else None,
+            f"{counted(len(orphaned), 'file')} that no entry names will be removed by and by." if orphaned else None,
         )
 
 
@@ -75,7 +76,7 @@ def check(store: Place, /, *, as_json: Json = False) -> int:
         Print JSON.
     """
     found = found_in(store, journal_key=journal_key())
-    counts = f"{found.jobs:,} jobs with {found.entries:,} entries"
+    counts = f"{counted(found.jobs, 'job')} with {counted(found.entries, 'entry')}"
     show(Checked(f"{'Whole' if found.whole else 'DAMAGED'}: {counts}.", found.damages, found), as_json=as_json)
     return ExitCode.DONE if found.whole else ExitCode.DAMAGED
 
@@ -96,7 +97,7 @@ def repair(store: ExistingFile, into: Path, /, *, as_json: Json = False) -> int:
         print(f"routilux: {into} exists already. Give the path of a file that does not.", file=sys.stderr)
         return ExitCode.WRONG
     found = checking.repair(store, into, journal_key=journal_key())
-    counts = f"{found.jobs:,} jobs with {found.entries:,} entries"
+    counts = f"{counted(found.jobs, 'job')} with {counted(found.entries, 'entry')}"
     show(Checked(f"Copied to {into}: {counts}.", found.affected, found), as_json=as_json)
     return ExitCode.DAMAGED if found.affected else ExitCode.DONE
 

@@ -11,6 +11,7 @@ import msgspec
 
 from routilux.advice.report import Report, report, seconds, table
 from routilux.durable.account import Account, Rest, RestKind, Tally
+from routilux.plurals import counted
 from routilux.stores.owner import Owner
 from routilux.stores.port import StoredJob
 
@@ -99,7 +100,8 @@ class Described:
         return report(
             f"Job {stored.job_id} of flow {stored.flow_id!r}: {account.status}.",
             f"Submitted {began} to {account.entry!r}{keyed}, mode {account.mode or '?'}; "
-            f"{stored.entries:,} entries, the last {took} later. Opened {len(account.openings)} times.",
+            f"{counted(stored.entries, 'entry')}, the last {took} later. "
+            f"Opened {counted(len(account.openings), 'time')}.",
             "Its flow allowed pickles: whoever has it go on runs what they say." if account.pickles else None,
             table("Attempts", _HEADS, rows),
             "\n".join(["Failures:", *troubles, *([f"... and {hidden:,} before these"] if hidden else [])])

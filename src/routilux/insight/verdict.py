@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from routilux.insight.split import ENOUGH_LOOKS, Split, splits_of
 from routilux.insight.trace import Attempt, Observed, ThreadState, Trace
+from routilux.plurals import counted
 
 SHORT = 20e-6
 """Seconds; a handler that takes less has not the time to let go of the GIL and to get it back."""
@@ -72,7 +73,7 @@ def verdicts_of(trace: Trace) -> dict[str, Verdict]:
 
 def _verdict(attempts: Sequence[Attempt], splits: Sequence[Split], observed: Observed, *, gil: bool) -> Verdict:
     if len(attempts) < ENOUGH_ATTEMPTS:
-        return Verdict(Kind.NOT_SURE, f"only {len(attempts)} attempts, {ENOUGH_ATTEMPTS} are needed")
+        return Verdict(Kind.NOT_SURE, f"only {counted(len(attempts), 'attempt')}, {ENOUGH_ATTEMPTS} are needed")
     if all(attempt.cpu_ns is None for attempt in attempts):
         return Verdict(Kind.NOT_SURE, "its CPU time was not measured")
     python, native, wait = (statistics.fmean(parts) for parts in tuple(zip(*splits, strict=True))[:3])

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from routilux.plurals import counted
+
 HEAD = (
     "phase", "offered/s", "jobs", "done/s", "failed", "p50", "p90", "p99", "p99.9", "max", "waiting", "cores",
     "workers", "others", "",
@@ -30,13 +32,14 @@ def heading(result: Mapping[str, Any]) -> list[str]:
         pattern = f"arrivals {options['arrivals']}, seed {options['seed']}"
         how = f"Open loop, {pattern}; latency counts from the intended start."
     else:
+        users = "1 user who waits" if options["users"] == 1 else f"{options['users']} users who wait"
         how = (
-            f"Closed loop, {options['users']} users who wait (think time {seconds(options['think'])}): "
+            f"Closed loop, {users} (think time {seconds(options['think'])}): "
             "while jobs are slow fewer are started, so the slow ones count for too little."
         )
     unsteady = "" if alone["steady"] else " (the warm-up did not come to rest: handlers differ from call to call)"
     return [
-        f"Load test; workers: {workers}; {result['cores']} processors. {how}",
+        f"Load test; workers: {workers}; {counted(result['cores'], 'processor')}. {how}",
         f"Alone a job takes {seconds(alone['latency'])}, {seconds(alone['cpu'])} of it on a processor{unsteady}.",
     ]
 
@@ -72,7 +75,7 @@ def soak_lines(soak: Mapping[str, Any]) -> list[str]:
     worst = max((window["latency"]["p99"] or 0.0 for window in windows), default=0.0)
     jobs = sum(window["offered"] for window in windows)
     length = sum(window["seconds"] for window in windows)
-    lines = [f"Soak: {jobs:,} jobs in {seconds(length)}, p99 of the worst window {seconds(worst)}."]
+    lines = [f"Soak: {counted(jobs, 'job')} in {seconds(length)}, p99 of the worst window {seconds(worst)}."]
     for name, growth in soak["quantities"].items():
         verdict = {True: "GROWING", False: "flat", None: "too short to tell"}[growth["growing"]]
         first, last = (_amount(name, growth[end]) for end in ("first", "last"))

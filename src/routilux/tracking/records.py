@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any, overload
 
 from routilux.facts import ActivationStatus, Record
+from routilux.plurals import counted
 
 FIELDS: dict[str, Callable[[Record], Any]] = {
     "execution_time": lambda record: (record[8] - record[7]) / 1e9,
@@ -80,4 +81,4 @@ class Executions(Sequence[ExecutionRecord]):
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"<{len(self)} records>"
+        return f"<{counted(len(self), 'record')}>"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from routilux.plurals import counted
+
 HEAD = ("routine", "runs", "failed", "retried", "mean", "p50", "p95", "p99", "max", "wait p95", "share")
 
 
@@ -55,7 +57,7 @@ def _heading(metrics: dict[str, Any]) -> str:
     jobs = ", ".join(f"{count} {status}" for status, count in metrics["jobs"].items()) or "none"
     overhead = metrics["engine_overhead"]
     return (
-        f"Flow {metrics['flow_id'] or ''}: jobs {jobs}; {metrics['executions']:,} executions in "
+        f"Flow {metrics['flow_id'] or ''}: jobs {jobs}; {counted(metrics['executions'], 'execution')} in "
         f"{duration(metrics['wall_time'])} ({metrics['throughput']:,.0f}/s), workers busy "
         f"{metrics['worker_utilisation']:.0%}" + ("" if overhead is None else f", beyond handlers {duration(overhead)}")
     )
