@@ -82,6 +82,14 @@ def test_run_prints_json(directory: Path) -> None:
     assert (told["status"], told["results"]) == ("completed", {"total": [3]})
 
 
+def test_run_says_which_file_it_wrote(directory: Path) -> None:
+    arguments = ["run", "shop:work", "--entry", "numbers", "--params", '{"n": 1}', "--trace", "one.json"]
+    done = routilux(directory, *arguments)
+    assert (done.returncode, done.stderr) == (0, "Wrote one.json.\n")
+    told = routilux(directory, *arguments, "--json")
+    assert (json.loads(told.stdout)["status"], told.stderr) == ("completed", "Wrote one.json.\n")
+
+
 def test_run_exits_with_1_when_the_job_fails(directory: Path) -> None:
     done = routilux(directory, "run", "shop:failing", "--entry", "divide", "--params", '{"x": 0}')
     assert done.returncode == 1
@@ -129,6 +137,7 @@ def test_tune_recommends_and_writes_settings(directory: Path, name: str) -> None
     done = routilux(directory, "tune", *arguments)
     assert done.returncode in BUSY_OR_NOT, done.stderr
     told, written = json.loads(done.stdout), (directory / name).read_text()
+    assert done.stderr == f"Wrote {name}.\n"
     if name.endswith(".toml"):
         assert tomllib.loads(written) == told["settings"]
     else:
@@ -159,7 +168,12 @@ def test_compare_says_what_changed(directory: Path) -> None:
         (["run", "shop:work", "--entry", "numbers", "--params", "{n: 3}"], 2, "--params is no JSON"),
         (["run", "shop:work", "--entry", "numbers", "--params", "[3]"], 2, "must be a JSON object"),
         (["run", "shop:work", "--entry", "numbers", "--params", '{"m": 3}'], 2, "m"),
-        (["run", "shop:work"], 2, "entry"),
+        (["run", "shop:work"], 2, "--entry ROUTINE. Flow 'work' has 'numbers', 'crunch', 'total'."),
+        (["tune", "shop:work"], 2, "--entry ROUTINE. Flow 'work' has 'numbers', 'crunch', 'total'."),
+        (["loadtest", "shop:work"], 2, "--entry ROUTINE. Flow 'work' has 'numbers', 'crunch', 'total'."),
+        (["tune", "before.json"], 2, "`routilux analyze` and `routilux simulate` take recordings"),
+        (["run", "before.json", "--entry", "numbers"], 2, "write module:flow"),
+        (["tune", "shop:work", "--entry", "numbers", "--emit", "s.ini"], 2, "s.ini: the name must end in .py or .toml"),
     ],
 )
 def test_what_goes_wrong_is_said_kindly(directory: Path, arguments: list[str], code: int, message: str) -> None:

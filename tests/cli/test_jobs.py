@@ -166,7 +166,9 @@ def test_a_failed_job_says_why_and_is_tried_again(directory: Path) -> None:
     assert harmless(shown)
     refused = routilux(directory, "jobs", "resume", "shop:orders", job)
     assert refused.returncode == 6
-    assert "is failed, and nothing" in refused.stderr
+    assert f"Flow 'orders': 1 stored job cannot go on. Job {job} has failed, and nothing" in refused.stderr
+    assert f"`routilux jobs retry shop:orders {job}` tries again" in refused.stderr
+    assert "retry_failed" not in refused.stderr
     (directory / "charged").unlink()
     again = told(directory, "retry", "shop:orders", job)
     assert [(one["job"], one["status"], one["results"]) for one in again["jobs"]] == [
@@ -175,6 +177,15 @@ def test_a_failed_job_says_why_and_is_tried_again(directory: Path) -> None:
     assert charged(directory) == [2, 3]
     assert told(directory, "show", "jobs.db", job)["status"] == "completed"
     assert routilux(directory, "jobs", "retry", "shop:orders", job).returncode == 6
+
+
+@pytest.mark.parametrize("command", [["resume", "jobs.db"], ["resume", "none.db"], ["retry", "jobs.db", "job"]])
+def test_a_store_in_place_of_a_flow_is_told_what_is_wanted(directory: Path, command: list[str]) -> None:
+    (directory / "jobs.db").touch()
+    done = routilux(directory, "jobs", *command)
+    assert done.returncode == 2
+    assert f"'{command[1]}' is a file, and what is to run are the routines of a flow: write module:flow." in done.stderr
+    assert "--store FILE names another" in done.stderr
 
 
 def test_a_job_that_fails_again_is_a_failure_of_the_command(directory: Path) -> None:
@@ -253,7 +264,7 @@ def test_a_finished_job_is_not_cancelled(directory: Path) -> None:
 def test_jobs_are_removed_by_id_or_by_age(directory: Path) -> None:
     job = run(directory)
     assert "0 jobs are removed" in routilux(directory, "jobs", "purge", "jobs.db", "--finished-before", "7d").stdout
-    assert "1 jobs are removed" in routilux(directory, "jobs", "purge", "jobs.db", "--finished-before", "0s").stdout
+    assert "1 job is removed" in routilux(directory, "jobs", "purge", "jobs.db", "--finished-before", "0s").stdout
     assert routilux(directory, "jobs", "purge", "jobs.db", job).returncode == 6
     job = run(directory)
     assert routilux(directory, "jobs", "purge", "jobs.db", job).returncode == 0

@@ -15,7 +15,8 @@ from routilux.advice.storage import load_trace
 from routilux.api import Flow
 from routilux.cli.options import Json, Switch, parameters, settings_from
 from routilux.cli.shown import show
-from routilux.cli.target import TargetError, flow_at
+from routilux.cli.target import TargetError, entry_of, flow_at
+from routilux.escaping import escaped
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import JobStatus
 from routilux.signals.calibration import cached_costs
@@ -77,7 +78,8 @@ def analyze(
     if is_file(target):
         trace = load_trace(target)
     else:
-        flow, begin = flow_at(target), _needed(entry, target)
+        flow = flow_at(target)
+        begin = entry_of(flow, entry, target)
         job = flow.record(begin, parameters(params), **settings_from(mode, workers))
         trace, failed = job.trace, job.status is not JobStatus.COMPLETED
         if failed:
@@ -115,7 +117,8 @@ def simulate(
         Print JSON.
     """
     if not is_file(target):
-        flow, begin = flow_at(target), _needed(entry, target)
+        flow = flow_at(target)
+        begin = entry_of(flow, entry, target)
         prospects: Answer = flow.what_if(begin, parameters(params), verify=verify, allow_processes=allow_processes)
     elif verify:
         raise TargetError(f"{target!r} is a recording, and only a flow can be run to verify: name it as module:flow.")
@@ -129,7 +132,7 @@ def tune(
     target: str,
     /,
     *,
-    entry: str,
+    entry: str | None = None,
     params: str = "{}",
     allow_processes: Switch = False,
     emit: Path | None = None,
@@ -142,20 +145,26 @@ def tune(
     target
         Where the flow is, as module:flow.
     entry
-        The routine to begin with.
+        The routine to begin with, which must be said.
     params
         The first message of each of its slots, as a JSON object.
     allow_processes
         Whether handlers may also be tried in other processes.
     emit
-        Write the settings to this file: Python if it ends in .py, else TOML.
+        Write the settings to this file: Python if it ends in .py, TOML if it ends in .toml.
     as_json
         Print JSON.
     """
-    found = flow_at(target).tune(entry, parameters(params), allow_processes=allow_processes)
+    if emit is not None and emit.suffix not in (".py", ".toml"):
+        raise TargetError(f"--emit {emit}: the name must end in .py or .toml, which says how the settings are written.")
+    flow = flow_at(target, " `routilux analyze` and `routilux simulate` take recordings.")
+    begin = entry_of(flow, entry, target)
+    found = flow.tune(begin, parameters(params), allow_processes=allow_processes)
     if emit is not None:
         emit.write_text(found.to_python() if emit.suffix == ".py" else found.to_toml(), encoding="utf-8")
     show(found, as_json=as_json)
+    if emit is not None:
+        print(escaped(f"Wrote {emit}."), file=sys.stderr)
     return 0 if found.conclusive else TOO_BUSY
 
 
@@ -179,9 +188,3 @@ def compare(before: Path, after: Path, /, *, as_json: Json = False) -> int:
 def is_file(target: str) -> bool:
     """Whether a target means a recording, and not a flow."""
     return ":" not in target or Path(target).is_file()
-
-
-def _needed(entry: str | None, target: str) -> str:
-    if entry is None:
-        raise TargetError(f"To run {target}, say with which routine it begins: --entry ROUTINE.")
-    return entry

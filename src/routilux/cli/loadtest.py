@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from routilux.cli.options import Json, settings_from
-from routilux.cli.target import TargetError, flow_at
+from routilux.cli.target import TargetError, entry_of, flow_at
 from routilux.errors import DefinitionError, LoadTestError, SettingError
 from routilux.execution_mode import ExecutionMode
 from routilux.loadtest.outcome import Outcome, StepFigures
@@ -37,8 +37,8 @@ Examples:
 class Load:
     """How to put a flow under load."""
 
-    entry: str
-    """The routine to begin with."""
+    entry: str | None = None
+    """The routine to begin with, which must be said."""
     params: str = "{}"
     """Its first messages as JSON, or @FILE; of a list of them each job takes the next."""
     arrivals: str = "poisson"
@@ -67,11 +67,14 @@ class Load:
     """The number of workers of that mode."""
 
 
+AS_IT_IS = Load()
+
+
 def loadtest(
     target: str,
     /,
     *,
-    load: Annotated[Load, Parameter(name="*")],
+    load: Annotated[Load, Parameter(name="*")] = AS_IT_IS,
     as_json: Json = False,
     hgrm: Path | None = None,
 ) -> int:
@@ -130,7 +133,7 @@ def show(console: Console, result: Outcome) -> None:
 def _tested(target: str, load: Load, console: Console) -> Outcome:
     flow = flow_at(target)
     return flow.load_test(
-        load.entry,
+        entry_of(flow, load.entry, target),
         _params(load.params),
         arrivals=load.arrivals if load.trace is None else _moments(load.trace),
         users=load.users,

@@ -23,10 +23,11 @@ from routilux.cli.shown import show
 from routilux.cli.target import TargetError, flow_at
 from routilux.durable.journal_key import journal_key_of
 from routilux.durable.unowned import is_paused
-from routilux.errors import RecoveryError, RoutiluxError, StoreUnavailableError
+from routilux.errors import JobOverError, RecoveryError, RoutiluxError, StoreUnavailableError
 from routilux.escaping import escaped_lines
 from routilux.facts import JobStatus
 from routilux.job import Job
+from routilux.plurals import counted
 from routilux.settings import SettingArguments
 from routilux.stores.port import FINISHED, Records
 from routilux.stores.sqlite.store import open_store
@@ -40,12 +41,12 @@ class Recovered:
 
     flow_id: str
     jobs: Sequence[Job]
-    refused: Mapping[str, RoutiluxError]
+    refused: Mapping[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """Each with its results."""
         jobs = [Ended(job).to_dict() for job in self.jobs]
-        return {"jobs": jobs, "refused": {job_id: str(error) for job_id, error in self.refused.items()}}
+        return {"jobs": jobs, "refused": dict(self.refused)}
 
     def report(self) -> Report:
         """Each as `routilux run` would show it."""
@@ -76,7 +77,7 @@ def resume(target: str, /, *jobs: str, store: StorePath = None, as_json: Json = 
     """
     flow, kept = _opened(target, store)
     wanted = jobs or _that_are_not_paused(flow, kept)
-    return _run(flow, wanted, store, retry_failed=False, as_json=as_json)
+    return _run(target, flow, wanted, store, retry_failed=False, as_json=as_json)
 
 
 def retry(target: str, job: str, /, *, store: StorePath = None, as_json: Json = False) -> int:
@@ -96,11 +97,11 @@ def retry(target: str, job: str, /, *, store: StorePath = None, as_json: Json = 
         Print JSON.
     """
     flow, _ = _opened(target, store)
-    return _run(flow, [job], store, retry_failed=True, as_json=as_json)
+    return _run(target, flow, [job], store, retry_failed=True, as_json=as_json)
 
 
 def _opened(target: str, store: Path | None) -> tuple[Flow, Any]:
-    flow = flow_at(target)
+    flow = flow_at(target, " The store is that of the flow; --store FILE names another.")
     kept = store or flow.settings.store
     if kept is None:
         raise TargetError(f"{target} has no store. Give it one, Flow(..., store=...), or say --store FILE.")
@@ -121,7 +122,9 @@ def _that_are_not_paused(flow: Flow, kept: Any) -> list[str]:
     return [one.job_id for one in found if one.job_id not in paused]
 
 
-def _run(flow: Flow, wanted: Collection[str], store: Path | None, *, retry_failed: bool, as_json: bool) -> int:
+def _run(
+    target: str, flow: Flow, wanted: Collection[str], store: Path | None, *, retry_failed: bool, as_json: bool
+) -> int:
     elsewhere = SettingArguments() if store is None else SettingArguments(store=store)
     if flow.settings.journal_key is None:
         elsewhere["journal_key"] = journal_key()
@@ -145,12 +148,27 @@ def _run(flow: Flow, wanted: Collection[str], store: Path | None, *, retry_faile
         if any(not one.daemon for one in threading.enumerate() if one is not threading.main_thread()):
             os._exit(ExitCode.INTERRUPTED)  # A thread whose handler does not return would keep the program.
         return ExitCode.INTERRUPTED
-    show(Recovered(flow.flow_id, jobs, {} if refused is None else refused.errors), as_json=as_json)
+    errors = {} if refused is None else refused.errors
+    reasons = {job_id: _reason(target, job_id, error) for job_id, error in errors.items()}
+    show(Recovered(flow.flow_id, jobs, reasons), as_json=as_json)
     if refused is not None:
-        print(f"routilux: {escaped_lines(str(refused))}", file=sys.stderr)
+        said = (
+            f"Flow {flow.flow_id!r}: {counted(len(reasons), 'stored job')} cannot go on. {' '.join(reasons.values())}"
+        )
+        print(f"routilux: {escaped_lines(said)}", file=sys.stderr)
         return code_of(refused)
     completed = all(job.status is JobStatus.COMPLETED for job in jobs)
     return ExitCode.DONE if completed else ExitCode.FAILED
+
+
+def _reason(target: str, job_id: str, error: RoutiluxError) -> str:
+    """Why a job cannot go on; of one that failed, with the command that tries it again."""
+    if not isinstance(error, JobOverError) or "retry_failed" not in str(error):
+        return str(error)
+    return (
+        f"Job {job_id} has failed, and nothing of it is left to run. "
+        f"`routilux jobs retry {target} {job_id}` tries again what failed."
+    )
 
 
 def _watch(flow_id: str, jobs: Sequence[Job]) -> None:
@@ -166,4 +184,5 @@ def _watch(flow_id: str, jobs: Sequence[Job]) -> None:
             while not job.wait(LOOK_SECONDS):
                 ended = sum(count.executions for one in jobs for count in one.counts.values())
                 over = sum(one.status.terminal for one in jobs)
-                bar.update(task, description=f"{flow_id}: {over} of {len(jobs)} jobs over, {ended:,} activations")
+                said = f"{over} of {counted(len(jobs), 'job')} over, {counted(ended, 'activation')}"
+                bar.update(task, description=f"{flow_id}: {said}")

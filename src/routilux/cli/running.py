@@ -17,11 +17,13 @@ from routilux.advice.storage import save_trace
 from routilux.api import Flow
 from routilux.cli.options import Json, Switch, parameters, settings_from
 from routilux.cli.shown import show
-from routilux.cli.target import flow_at
+from routilux.cli.target import entry_of, flow_at
+from routilux.escaping import escaped
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import JobStatus
 from routilux.guard import guarded
 from routilux.job import Job
+from routilux.plurals import counted
 from routilux.settings import SettingArguments
 
 EXAMPLES_OF_RUN = """\
@@ -69,7 +71,7 @@ class Ended:
         ]
         ended = sum(count.executions for count in job.counts.values())
         return report(
-            f"Flow {job.flow_id!r}: {job.status} in {seconds(job.duration)}, {ended:,} activations.",
+            f"Flow {job.flow_id!r}: {job.status} in {seconds(job.duration)}, {counted(ended, 'activation')}.",
             table("Results", ("routine", "result"), rows),
             "\n".join(f"Failed: {failure}" for failure in job.errors[:MOST_SHOWN]),
             "\n".join(job.stranded),
@@ -80,7 +82,7 @@ def run_flow(
     target: str,
     /,
     *,
-    entry: str,
+    entry: str | None = None,
     params: str = "{}",
     mode: ExecutionMode | None = None,
     workers: PositiveInt | None = None,
@@ -95,7 +97,7 @@ def run_flow(
     target
         Where the flow is, as module:flow.
     entry
-        The routine to begin with.
+        The routine to begin with, which must be said.
     params
         The first message of each of its slots, as a JSON object.
     mode
@@ -110,13 +112,15 @@ def run_flow(
         Print JSON.
     """
     flow, given = flow_at(target), parameters(params)
-    settings = settings_from(mode, workers)
+    begin, settings = entry_of(flow, entry, target), settings_from(mode, workers)
     if trace is not None:
         settings["recording"] = True
-    job = _watched(flow, entry, given, settings) if progress else flow.execute(entry, given, **settings)
+    job = _watched(flow, begin, given, settings) if progress else flow.execute(begin, given, **settings)
     if trace is not None:
         save_trace(job.trace, trace)
     show(Ended(job), as_json=as_json)
+    if trace is not None:
+        print(escaped(f"Wrote {trace}."), file=sys.stderr)
     return 0 if job.status is JobStatus.COMPLETED else 1
 
 
@@ -129,7 +133,7 @@ def _watched(flow: Flow, entry: str, given: Mapping[str, Any], settings: Setting
         try:
             while not job.wait(LOOK_SECONDS):
                 ended = sum(count.executions for count in job.counts.values())
-                bar.update(task, description=f"{flow.flow_id}: {ended:,} activations")
+                bar.update(task, description=f"{flow.flow_id}: {counted(ended, 'activation')}")
         except KeyboardInterrupt:
             job.cancel("interrupted")
             job.wait()

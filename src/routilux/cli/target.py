@@ -17,13 +17,23 @@ class TargetError(RoutiluxError):
     """`module:flow` on the command line leads to no flow."""
 
 
-def flow_at(target: str) -> Flow:
+FILES = (".db", ".sqlite", ".sqlite3", ".json")
+"""How names end that are those of stores and recordings."""
+
+
+def flow_at(target: str, hint: str = "") -> Flow:
     """The flow of this name: a `Flow`, or a function that builds one and needs no argument.
+
+    `hint` says what to do with a file, if one is named in place of a flow.
 
     Modules are looked for in the current directory first. Raises `TargetError`; what a module or function of the
     user raises of its own goes through.
     """
     name, colon, path = target.partition(":")
+    if not name.endswith(".py") and (Path(target).is_file() or (not colon and target.endswith(FILES))):
+        raise TargetError(
+            f"{target!r} is a file, and what is to run are the routines of a flow: write module:flow.{hint}"
+        )
     if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
         raise TargetError(f"{name!r} is not the name of a module.{_as_module(name)} Write module:flow.")
     module = _module(name)
@@ -90,3 +100,13 @@ def _as_module(name: str) -> str:
         return ""
     module = name.removesuffix(".py").replace("\\", "/").lstrip("./").replace("/", ".")
     return f" For the file {name} it would be {module}."
+
+
+def entry_of(flow: Flow, entry: str | None, target: str) -> str:
+    """The routine to begin with; raises `TargetError`, with those that there are, if none was named."""
+    if entry is None:
+        raise TargetError(
+            f"To run {target}, say with which routine it begins: --entry ROUTINE. "
+            f"Flow {flow.flow_id!r} has {', '.join(map(repr, flow.routines)) or 'none'}."
+        )
+    return entry
