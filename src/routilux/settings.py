@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypedDict
@@ -219,7 +218,7 @@ def _as_message(name: str, value: object) -> str:
 
 
 def _check_store(store: object) -> None:
-    if not (store is None or isinstance(store, str | os.PathLike) or hasattr(store, "submit")):
+    if not (store is None or isinstance(store, str) or hasattr(store, "__fspath__") or hasattr(store, "submit")):
         raise SettingError(
             'store must be the path of a file, as "jobs.db", the address of a PostgreSQL database, an open store or '
             f"None, not {repr(store) if type(store) in _SHOWN else f'a {type(store).__name__}'}."
