@@ -6,7 +6,7 @@ alone is refused when it is added; what only the whole shows is refused by `chec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias, Unpack, overload
 
@@ -135,10 +135,16 @@ class FlowDefinition:
                 f"Flow {self.flow_id!r}: connect takes a source and a target, or source, event, target, slot; "
                 f"it got {len(ends)} names."
             )
+        self._connect(ends, field, "connect({}, {})", "")
+
+    def _connect(self, ends: Sequence[Any], field: Field | None, call: str, rest: str) -> None:
+        """`call` is how the two routines are shown in messages, `rest` what remains to do in place of it."""
         source = self._id_of(ends[0])
         target = self._id_of(ends[-1] if len(ends) == 2 else ends[2])
-        event = self._sole_event(source, target) if len(ends) == 2 else self._event(source, ends[1])
-        slot = self._sole_slot(source, target) if len(ends) == 2 else self._slot(target, ends[3])
+        pair = f"Flow {self.flow_id!r}: {call.format(repr(source), repr(target))}"
+        instead = f"Write connect({source!r}, EVENT, {target!r}, SLOT){rest}."
+        event = self._sole_event(source, pair, instead) if len(ends) == 2 else self._event(source, ends[1])
+        slot = self._sole_slot(target, pair, instead) if len(ends) == 2 else self._slot(target, ends[3])
         connection = Connection(source, event.name, target, slot.name, field)
         if connection in self._connections:
             raise DefinitionError(f"Flow {self.flow_id!r}: {connection} is connected already.")
@@ -148,8 +154,9 @@ class FlowDefinition:
 
     def chain(self, *steps: str | RoutineLike) -> None:
         """Connects routines one after another, each with the next as `connect` does."""
-        for source, target in pairwise(steps):
-            self.connect(source, target)
+        self._check_idle("chain")
+        for pair in pairwise(steps):
+            self._connect(pair, None, "chain(..., {}, {}, ...)", " and chain what comes before and after it")
 
     def _routine_of(self, added: RoutineLike) -> Routine:
         if isinstance(added, Routine):
@@ -162,19 +169,16 @@ class FlowDefinition:
             )
         return routine(added)
 
-    def _ids_of(self, step: RoutineLike) -> list[str]:
-        return [
-            member.id
-            for member in self._members.values()
-            if step in (member.routine, getattr(member.routine, "__wrapped__", None), type(member.routine))
-        ]
-
     def _id_of(self, end: str | RoutineLike) -> str:
         if isinstance(end, str):
             if end not in self._members:
                 raise UnknownRoutineError(f"Flow {self.flow_id!r} has no routine {end!r}.{nearest(end, self._members)}")
             return end
-        ids = self._ids_of(end)
+        ids = [
+            member.id
+            for member in self._members.values()
+            if end in (member.routine, getattr(member.routine, "__wrapped__", None), type(member.routine))
+        ]
         if len(ids) > 1:
             raise UnknownRoutineError(
                 f"Flow {self.flow_id!r}: {end!r} was added as {', '.join(ids)}; name one of them."
@@ -199,25 +203,23 @@ class FlowDefinition:
             )
         return slots[name]
 
-    def _sole_event(self, source: str, target: str) -> Event:
+    def _sole_event(self, source: str, pair: str, instead: str) -> Event:
         events = self._members[source].routine.events
         if len(events) == 1:
             return next(iter(events.values()))
         names = ", ".join(map(repr, events)) or "none"
         raise ConnectionMismatchError(
-            f"Flow {self.flow_id!r}: connect({source!r}, {target!r}) is ambiguous, because {source!r} has "
-            f"{len(events)} events ({names}). Write connect({source!r}, EVENT, {target!r}, SLOT)."
+            f"{pair} is ambiguous, because {source!r} has {len(events)} events ({names}). {instead}"
         )
 
-    def _sole_slot(self, source: str, target: str) -> Slot:
+    def _sole_slot(self, target: str, pair: str, instead: str) -> Slot:
         slots = list(self._members[target].routine.slots.values())
         for candidates in (slots, [slot for slot in slots if slot.required]):
             if len(candidates) == 1:
                 return candidates[0]
         names = ", ".join(repr(slot.name) for slot in slots) or "none"
         raise ConnectionMismatchError(
-            f"Flow {self.flow_id!r}: connect({source!r}, {target!r}) is ambiguous, because {target!r} has "
-            f"{len(slots)} slots ({names}). Write connect({source!r}, EVENT, {target!r}, SLOT)."
+            f"{pair} is ambiguous, because {target!r} has {len(slots)} slots ({names}). {instead}"
         )
 
     def _check_types(self, connection: Connection, event: Event, slot: Slot) -> None:

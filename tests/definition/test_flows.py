@@ -203,6 +203,24 @@ def test_what_cannot_be_connected_is_refused_with_the_way_out(ends, error, said)
         flow.connect(*ends)
 
 
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (
+            ("double", "numbers", "pair"),
+            r"chain\(..., 'numbers', 'pair', ...\) is ambiguous, because 'pair' has 2 slots",
+        ),
+        (("Router", "double"), r"chain\(..., 'Router', 'double', ...\) is ambiguous, because 'Router' has 2 events"),
+    ],
+)
+def test_a_pair_of_a_chain_that_is_ambiguous_is_named(steps, said):
+    flow = flow_of(numbers, double, pair, Router)
+    source, target = steps[-2:]
+    instead = rf"Write connect\({source!r}, EVENT, {target!r}, SLOT\) and"
+    with pytest.raises(ConnectionMismatchError, match=f"Flow 'test': {said}.*{instead}"):
+        flow.chain(*steps)
+
+
 def test_a_connection_is_made_once():
     flow = flow_of(numbers, double)
     flow.connect("numbers", "double")
