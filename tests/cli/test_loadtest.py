@@ -17,6 +17,8 @@ from routilux import Flow
 
 quick = Flow("quick", execution_mode="concurrent", max_workers=2)
 quick.add_routine(lambda x: x, "serve")
+kept = Flow("kept", store="jobs.db")
+kept.add_routine(lambda x: x, "serve")
 broken = Flow("broken")
 broken.add_routine(lambda x: x / 0, "serve")
 """
@@ -51,6 +53,20 @@ def test_a_rate_that_is_kept_up_is_reported_as_text(directory: Path) -> None:
     assert "offered/s" in done.stdout
     assert "fixed rate" in done.stdout
     assert "Total count    =          600" in (directory / "table.hgrm").read_text()
+
+
+def test_how_long_it_takes_is_said_before(directory: Path) -> None:
+    done = loadtest(directory, *QUICK, "--params", '{"x": 1}', "--soak", "100ms", "--json")
+    assert done.stderr == "It takes 400.00 ms at least, after the warm-up.\n"
+    searching = loadtest(directory, "flows:broken", "--entry", "serve", "--params", '{"x": 1}')
+    assert searching.stderr.startswith("Searching for the knee, in steps of 3.00 s and 200 jobs at least")
+
+
+def test_jobs_that_stay_in_a_store_are_told_of(directory: Path) -> None:
+    done = loadtest(directory, "flows:kept", *QUICK[1:3], "--params", '{"x": 1}', "--users", "1", "--seconds", "0.01")
+    assert done.returncode in (0, 1, 3), done.stderr
+    assert "Flow 'kept' has a store, and the jobs of this test stay in it" in done.stderr
+    assert "`routilux jobs purge jobs.db --finished-before 1h`" in done.stderr
 
 
 def test_an_objective_that_cannot_be_met_is_told_to_machines(directory: Path) -> None:

@@ -12,7 +12,7 @@ from routilux.loadtest.capacity import Cause
 from routilux.loadtest.options import options_of
 from routilux.loadtest.result import Exit, Judgement
 from routilux.loadtest.search import Phase
-from routilux.loadtest.trial import Trial
+from routilux.loadtest.trial import Trial, least_seconds
 from tests.loadtest.paper import Pool
 
 
@@ -164,3 +164,18 @@ def test_each_step_is_told_when_it_is_over():
 def test_the_table_of_percentiles_is_of_the_last_rate_that_was_held():
     result = outcome_of(rate=100)
     assert f"Total count    = {result.steps[-1].offered:12d}" in result.percentile_table()
+
+
+@pytest.mark.parametrize(
+    ("asked", "least"),
+    [
+        ({"rate": 100}, 9),
+        ({"rate": 10}, 60),
+        ({"slo": "p99.9=1s@100/s"}, 100.01),
+        ({"slo": ["p50=1s@100/s", "p50=1s@50/s"]}, 9 + 12),
+        ({"users": 3, "step_seconds": "1s", "soak": "1m"}, 63),
+        ({"soak": "1m"}, None),
+    ],
+)
+def test_how_long_it_takes_at_least_is_known_before(asked, least):
+    assert least_seconds(options_of(**asked)) == (None if least is None else pytest.approx(least))

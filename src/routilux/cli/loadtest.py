@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,12 +17,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from routilux.advice.report import seconds
+from routilux.api import Flow
 from routilux.cli.options import Json, settings_from
 from routilux.cli.target import TargetError, entry_of, flow_at
 from routilux.errors import DefinitionError, LoadTestError, SettingError
+from routilux.escaping import escaped_lines
 from routilux.execution_mode import ExecutionMode
+from routilux.loadtest.options import Options, options_of
 from routilux.loadtest.outcome import Outcome, StepFigures
 from routilux.loadtest.report import HEAD, conclusions, heading, row, rows, soak_lines
+from routilux.loadtest.trial import STEP_JOBS, least_seconds
+from routilux.stores.opening import on_server
 
 EXAMPLES = """\
 Examples:
@@ -132,20 +139,45 @@ def show(console: Console, result: Outcome) -> None:
 
 def _tested(target: str, load: Load, console: Console) -> Outcome:
     flow = flow_at(target)
-    return flow.load_test(
-        entry_of(flow, load.entry, target),
-        _params(load.params),
-        arrivals=load.arrivals if load.trace is None else _moments(load.trace),
-        users=load.users,
-        think=load.think,
-        rate=load.rate,
-        slo=load.slo,
-        soak=load.soak,
-        step_seconds=load.seconds,
-        max_rate=load.max_rate,
-        seed=load.seed,
-        on_step=lambda step: _progress(console, step),
-        **settings_from(load.mode, load.workers),
+    begin, given = entry_of(flow, load.entry, target), _params(load.params)
+    asked: dict[str, Any] = {
+        "arrivals": load.arrivals if load.trace is None else _moments(load.trace),
+        "users": load.users,
+        "think": load.think,
+        "rate": load.rate,
+        "slo": load.slo,
+        "soak": load.soak,
+        "step_seconds": load.seconds,
+        "max_rate": load.max_rate,
+        "seed": load.seed,
+    }
+    for line in (_length(options_of(**asked)), _kept(flow)):
+        if line is not None:
+            print(escaped_lines(line), file=sys.stderr, flush=True)
+    settings = settings_from(load.mode, load.workers)
+    return flow.load_test(begin, given, on_step=lambda step: _progress(console, step), **asked, **settings)
+
+
+def _length(options: Options) -> str:
+    """How long it is going to take."""
+    least = least_seconds(options)
+    if least is not None:
+        return f"It takes {seconds(least)} at least, after the warm-up."
+    return (
+        f"Searching for the knee, in steps of {seconds(options.step_seconds)} and {STEP_JOBS} jobs at least; it often "
+        "takes ten. --rate tries one rate only."
+    )
+
+
+def _kept(flow: Flow) -> str | None:
+    """That the jobs stay in a store, if they do."""
+    store = flow.settings.store
+    if store is None:
+        return None
+    place = store if isinstance(store, str | PathLike) and not on_server(store) else "STORE"
+    return (
+        f"Flow {flow.flow_id!r} has a store, and the jobs of this test stay in it: `routilux jobs purge {place} "
+        "--finished-before 1h` removes all that have been over for so long, whoever submitted them."
     )
 
 

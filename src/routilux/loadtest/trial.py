@@ -91,7 +91,7 @@ class Trial:
             knee, broken = self._search(START * ceilings[0].rate if ceilings else 1 / max(1e-6, profile.latency))
             reason = None if broken is None else reason_of(broken, self._lacks(broken), profile, layout)
             if knee.sustained is not None:
-                self._offer(Phase.HOLD, HOLD * knee.rate, self._hold_seconds(HOLD * knee.rate))
+                self._offer(Phase.HOLD, HOLD * knee.rate, _hold_seconds(options, HOLD * knee.rate))
         return LoadTest(
             options=options,
             layout=layout,
@@ -146,7 +146,7 @@ class Trial:
         """Tries certain rates, and gives why the first was not sustained that was not."""
         reason = None
         for rate in rates:
-            step = self._offer(Phase.FIXED, rate, self._hold_seconds(rate))
+            step = self._offer(Phase.FIXED, rate, _hold_seconds(self._options, rate))
             if self._lacks(step) and reason is None:
                 reason = why(step)
         return reason
@@ -208,10 +208,22 @@ class Trial:
         seconds = max(self._options.step_seconds, max(STEP_JOBS, needed) / ask.rate)
         return BISECT_STEPS * seconds if ask.phase is Phase.BISECT else seconds
 
-    def _hold_seconds(self, rate: float) -> float:
-        needed = max((one.jobs for one in self._options.objectives), default=0)
-        # One more than are needed, lest rounding leave one out.
-        return max(HOLD_STEPS * max(self._options.step_seconds, STEP_JOBS / rate), (needed + 1) / rate)
+
+def least_seconds(options: Options) -> float | None:
+    """The least that the steps and the soak take; `None` for a search, of which nobody knows how many it has."""
+    if options.users is not None:
+        steps = HOLD_STEPS * options.step_seconds
+    elif options.rates:
+        steps = sum(_hold_seconds(options, rate) for rate in options.rates)
+    else:
+        return None
+    return steps + (options.soak or 0.0)
+
+
+def _hold_seconds(options: Options, rate: float) -> float:
+    needed = max((one.jobs for one in options.objectives), default=0)
+    # One more than are needed, lest rounding leave one out.
+    return max(HOLD_STEPS * max(options.step_seconds, STEP_JOBS / rate), (needed + 1) / rate)
 
 
 def _more(before: Mapping[str, int] | None, after: Mapping[str, int] | None) -> tuple[tuple[str, int], ...]:
