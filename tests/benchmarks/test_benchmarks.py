@@ -33,7 +33,7 @@ FIGURES = {
     "stored-flight": 1,
     "stored-stream": 1,
     "stored-pending": 4,
-    "stored-dbos": 2,
+    "stored-dbos": 3,
     "stored-postgres": 2,
 }
 """By row: how many lines of the table it gives."""

@@ -244,7 +244,9 @@ class Delivery:
                 self._let_through(station, firing, cause, moment)
             return
         fresh = isinstance(gate, BatchGate) and not gate.wants_flush
-        if not self.park(gate, position, Message(value, cause, place)):
+        broken = gate.put(position, Message(value, cause, place))
+        if broken is not None:
+            self.misfires.append(Misfire(station, broken, cause, place))
             return
         if place is not None and station.names[position] not in station.holds and not isinstance(station.rule, Collect):
             place[0].live += 1
@@ -255,14 +257,6 @@ class Delivery:
                 self.new_batches.append(gate)
         else:
             self.trouble = _too_many(self.plan.flow_id, gate, position, self._max_parked) or self.trouble
-
-    def park(self, gate: Gate, position: int, message: Message) -> bool:
-        """Puts a message into a slot, where it may wait; says whether its key could be read."""
-        broken = gate.put(position, message)
-        if broken is not None:
-            broken.add_note(f"Reading the key of a message in slot {gate.station.names[position]!r}.")
-            self.misfires.append(Misfire(gate.station, broken, message.cause, message.place))
-        return broken is None
 
     def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:
         if self.contributors is not None:

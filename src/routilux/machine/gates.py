@@ -194,6 +194,7 @@ class KeyedGate(Gate):
         read = self.station.keys[self._positions.index(position)]
         found, broken = guarded(lambda value: self._partners(read(value)), message.value)
         if broken is not None:
+            broken.add_note(f"Reading the key of a message in slot {self.station.names[position]!r}.")
             return broken
         queues = found[1]
         queues[position].append(message)

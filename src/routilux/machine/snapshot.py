@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.facts import Failure
-from routilux.machine.delivery import Activation
+from routilux.machine.delivery import Activation, Misfire
 from routilux.machine.fanouts import Progress
 from routilux.machine.gates import Gate, Message
 from routilux.machine.machine import Machine
@@ -289,5 +289,8 @@ class _Restoring:
         gate.resume(parking.generation, parking.held, parking.hoarded)
         for position, value, cause, spot in parking.messages:
             place = self._place(spot)
-            if not delivery.park(gate, position, Message(value, cause, place)) and place is not None:
-                place[0].live -= 1
+            broken = gate.put(position, Message(value, cause, place))
+            if broken is not None:
+                if place is not None:
+                    place[0].live -= 1
+                delivery.misfires.append(Misfire(gate.station, broken, cause, place))
