@@ -147,6 +147,18 @@ def test_a_lock_that_lasts_is_an_error(monkeypatch: pytest.MonkeyPatch, path: Pa
         assert len(list(records.entries("job"))) == 1
 
 
+def test_a_store_whose_lock_cannot_be_written_is_read_all_the_same(path: Path) -> None:
+    with open_store(path) as store:
+        store.submit(new_job())
+    lock = path.with_name(path.name + ".lock")
+    lock.unlink()
+    lock.mkdir()
+    with pytest.raises(StoreUnavailableError, match="cannot be opened for writing: .*read_only=True"):
+        open_store(path)
+    with open_store(path, read_only=True) as store:
+        assert len(list(store.jobs())) == 1
+
+
 def test_a_second_opener_is_told_who_has_the_store(path: Path) -> None:
     with open_store(path):
         with pytest.raises(StoreInUseError, match=f"in use by process {os.getpid()} on .* since 20"):

@@ -14,7 +14,7 @@ import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
-from routilux.errors import StoreError, StoreInUseError
+from routilux.errors import StoreError, StoreInUseError, StoreUnavailableError
 from routilux.stores.owner import Owner
 from routilux.stores.sqlite.file import beside, open_for_reading
 
@@ -28,14 +28,22 @@ class OwnerLock:
     """The right to write to a store, from its making to `release`."""
 
     def __init__(self, path: Path, folder: Path) -> None:
-        """Raises `StoreInUseError` if somebody has it; `folder` belongs to the store as well, and exists."""
+        """Raises `StoreInUseError` if somebody has it, and `StoreUnavailableError` where nothing can be written.
+
+        `folder` belongs to the store as well, and exists.
+        """
         self._path = path
         self._handles: list[int] = []
         try:
             self._take(folder)
-        except (StoreError, OSError):
+        except StoreError:
             self.release()
             raise
+        except OSError as error:
+            self.release()
+            raise StoreUnavailableError(
+                f"The store {path} cannot be opened for writing: {error}. Reading it needs only read_only=True."
+            ) from error
 
     if sys.platform == "win32":
 
