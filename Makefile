@@ -50,7 +50,9 @@ demo: $(VENV)/.cli
 demo-crash: $(VENV)/.cli
 	$(BIN)/routilux demo --crash --limit 1200
 
-test: check test-source test-faults test-wheel
+# What waits for faults leaves a core for the wheel.
+test: check test-source
+	$(MAKE) -j 2 test-faults test-wheel
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(CODE)
@@ -60,7 +62,7 @@ check: $(VENV)/.dev
 
 # Trials of faults, as many as a change gets; a table says how many of what. Nightly takes hours.
 test-faults: $(VENV)/.dev
-	ROUTILUX_FAULTS=ci $(BIN)/pytest -n 5 --dist load --maxschedchunk 1 $(FAULTS)
+	ROUTILUX_FAULTS=ci $(BIN)/pytest -n 6 --dist load --maxschedchunk 1 $(FAULTS)
 
 test-faults-nightly: $(VENV)/.dev
 	ROUTILUX_FAULTS=nightly ROUTILUX_STRESS=full $(BIN)/pytest -n 3 --dist load $(FAULTS)
