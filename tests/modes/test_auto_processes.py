@@ -54,6 +54,16 @@ def computing(*routines, at: int = 20, freezes: bool = True, **given) -> Flow:
     return flow
 
 
+def found_best() -> Flow:
+    """A flow of which it is known that processes pay; where others have the cores meanwhile, it may be thought not."""
+    for _ in range(5):
+        flow = computing(where)
+        flow.execute("source", {"n": 300})
+        if flow.tuning.mode == "multiprocessing":
+            return flow
+    raise AssertionError("processes are never found to pay")
+
+
 @pytest.fixture(autouse=True)
 def two_cores(monkeypatch):
     """Wherever the tests run, there is more than one core."""
@@ -74,8 +84,7 @@ def test_a_job_that_computes_moves_to_other_processes_while_it_runs():
 
 
 def test_the_next_job_begins_in_processes():
-    flow = computing(where)
-    flow.execute("source", {"n": 300})
+    flow = found_best()
     found = flow.execute("source", {"n": 50}).results["where"]
     assert sorted(x for x, _ in found) == list(range(50))
     assert os.getpid() not in {pid for _, pid in found}
@@ -246,15 +255,13 @@ def test_a_started_job_a_stream_a_map_and_a_block_move_as_well():
 
 
 def test_inside_a_loop_nothing_moves_to_processes():
-    flow = computing(where)
-    flow.execute("source", {"n": 300})
+    flow = found_best()
     job = asyncio.run(flow.execute_async("source", {"n": 50}))
     assert {pid for _, pid in job.results["where"]} == {os.getpid()}
 
 
 def test_a_load_test_is_made_in_the_processes_that_were_found_best():
-    flow = computing(where)
-    flow.execute("source", {"n": 300})
+    flow = found_best()
     given = fixed(flow._launch, "source", {"n": 5}, {})
     assert given["execution_mode"] == "multiprocessing"
     assert given["placement"] == {"source": "concurrent"}
