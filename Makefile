@@ -50,9 +50,7 @@ demo: $(VENV)/.cli
 demo-crash: $(VENV)/.cli
 	$(BIN)/routilux demo --crash --limit 1200
 
-# What waits for faults leaves a core for the wheel.
-test: check test-source
-	$(MAKE) -j 2 test-faults test-wheel
+test: check test-source test-faults test-wheel
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check $(CODE)
