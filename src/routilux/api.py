@@ -16,14 +16,14 @@ from routilux.engine import Engine
 from routilux.errors import SettingError
 from routilux.flow import FlowDefinition
 from routilux.job import Job
-from routilux.launch import OWN_ENGINE, Launch, Planned, Prepared
+from routilux.launch import OWN_ENGINE, Launch, Prepared
 from routilux.loading import loaded, loaded_extra
 from routilux.loadtest.outcome import Outcome, StepFigures
 from routilux.many import MAX_JOBS, run_many
 from routilux.modes import Mode
 from routilux.plurals import counted
 from routilux.ports import Clock
-from routilux.settings import SettingArguments, settings_of_flow, settings_of_job
+from routilux.settings import SettingArguments, Settings, settings_of
 from routilux.stream import Stream
 from routilux.tracking import tracker as tracking
 from routilux.tuning.port import Tuning
@@ -54,7 +54,7 @@ class Flow(FlowDefinition):
         The settings are those of `Settings`; each can be overridden in `execute`, `start`, `stream` and `map`.
         """
         super().__init__(flow_id, limits)
-        self.settings = settings_of_flow(flow_id, settings)
+        self.settings = settings_of(flow_id, Settings(), settings)
         self.execution_tracker: tracking.ExecutionTracker | None = tracking.ExecutionTracker(
             flow_id, self.settings.max_history_size, self.settings.history_ttl_seconds
         )
@@ -101,7 +101,7 @@ class Flow(FlowDefinition):
 
         Cancelling the task that awaits cancels the job.
         """
-        planned = _planned(self, entry, entry_params, settings)
+        planned = self._launch.plan(entry, entry_params, settings)
         prepared = self._launch.prepare_awaited(planned, own=_wants_own(settings), key=key)
         await loaded("routilux.awaited", "run")(prepared.mode, prepared.first)
         return _answered(prepared)
@@ -142,7 +142,7 @@ class Flow(FlowDefinition):
         **settings: Unpack[SettingArguments],
     ) -> AsyncStream:
         """As `stream`, inside the event loop that reads it: `async for value in flow.stream_async(...)`."""
-        planned = _planned(self, entry, entry_params, settings)
+        planned = self._launch.plan(entry, entry_params, settings)
         job, mode, first = self._launch.prepare_awaited(planned, own=_wants_own(settings), key=key, streaming=True)
         return AsyncStream(job, mode.course, mode, first)
 
@@ -164,9 +164,9 @@ class Flow(FlowDefinition):
             raise SettingError(f"max_jobs must be a whole number from 1, or None, not {max_jobs!r}.")
 
         def prepare(one: Mapping[str, Any], engine: Engine | None) -> Prepared[Mode]:
-            return self._launch.prepare(_planned(self, entry, one, settings), own=False, engine=engine)
+            return self._launch.prepare(self._launch.plan(entry, one, settings), own=False, engine=engine)
 
-        used = settings_of_job(self.flow_id, self.settings, settings)
+        used = settings_of(self.flow_id, self.settings, settings)
         new_engine = self._launch.engine_for_many(used, own=_wants_own(settings))
         jobs: Iterator[Job] = run_many(prepare, params, max_jobs or MAX_JOBS, new_engine)
         if not progress:
@@ -190,7 +190,7 @@ class Flow(FlowDefinition):
         another `store`; those of a job are its own. Raises `RecoveryError` if some cannot go on, as when the flow has
         lost what they need: they stay as they are, and the others run.
         """
-        used = settings_of_job(self.flow_id, self.settings, settings)
+        used = settings_of(self.flow_id, self.settings, settings)
         if type(max_running) is not int or max_running < 1:
             raise SettingError(f"max_running must be a whole number from 1, not {max_running!r}.")
         if used.store is None:
@@ -230,7 +230,7 @@ class Flow(FlowDefinition):
         have workers of their own, and the flow's tracker does not see them. `on_step` is called after each step.
         In auto mode they run as was found best so far; where nothing is known, a job is executed before.
         """
-        settings_of_job(self.flow_id, self.settings, settings)
+        settings_of(self.flow_id, self.settings, settings)
         settings = loaded("routilux.trials", "fixed")(self._launch, entry, entry_params, settings)
         options = loaded("routilux.loadtest.options", "options_of")(
             arrivals=arrivals,
@@ -264,7 +264,7 @@ class Flow(FlowDefinition):
 
         `verify` really runs the best two, in turn; those that need processes only with the setting `allow_processes`.
         """
-        settings_of_job(self.flow_id, self.settings, settings)
+        settings_of(self.flow_id, self.settings, settings)
         what_if = loaded("routilux.trials", "what_if")
         prospects: Answer = what_if(Flow, self._launch, entry, entry_params, settings, verify=verify)
         return prospects
@@ -280,7 +280,7 @@ class Flow(FlowDefinition):
         The job is run some twenty times. With the setting `allow_processes` handlers are also tried in other processes,
         if they and what they are given can be pickled.
         """
-        settings_of_job(self.flow_id, self.settings, settings)
+        settings_of(self.flow_id, self.settings, settings)
         tuned = loaded("routilux.trials", "tuned")
         found: Advice = tuned(Flow, self._launch, entry, entry_params, settings)
         return found
@@ -361,20 +361,11 @@ class Flow(FlowDefinition):
         key: str | None,
         streaming: bool = False,
     ) -> Prepared[Mode]:
-        planned = _planned(self, entry, params, settings)
+        planned = self._launch.plan(entry, params, settings)
         return self._launch.prepare(planned, own=_wants_own(settings), streaming=streaming, key=key)
 
     def _jobs_under_way(self) -> int:
         return len(self._launch.under_way)
-
-
-def _planned(flow: Flow, entry: str, params: Mapping[str, Any] | None, settings: SettingArguments) -> Planned:
-    """The flow compiled for a job; what is wrong with its settings names the flow."""
-    try:
-        return flow._launch.plan(entry, params, settings)
-    except SettingError:
-        settings_of_job(flow.flow_id, flow.settings, settings)
-        raise
 
 
 def _wants_own(settings: SettingArguments) -> bool:

@@ -167,16 +167,8 @@ class Settings:
         """How many bytes an attempt may write to the store of its job; `None` where there is no store."""
         return None if self.store is None else self.max_payload
 
-    @classmethod
-    def of(cls, arguments: SettingArguments) -> Settings:
-        """The settings that keyword arguments name."""
-        for name in arguments:
-            if name not in _NAMES:
-                raise SettingError(f"There is no setting {name!r}.{nearest(name, _NAMES)}")
-        return cls(**arguments)
-
     def updated(self, arguments: SettingArguments) -> Settings:
-        """These settings with some of them replaced, for a job; raises `SettingError` for an unknown name."""
+        """These settings with some of them replaced; raises `SettingError` for an unknown name."""
         if not arguments:
             return self
         for name, value in arguments.items():
@@ -188,16 +180,8 @@ class Settings:
 _NAMES = frozenset(one.name for one in fields(Settings))
 
 
-def settings_of_flow(flow_id: str, arguments: SettingArguments) -> Settings:
-    """`Settings.of`; raises a `SettingError` that names the flow."""
-    try:
-        return Settings.of(arguments)
-    except SettingError as error:
-        raise SettingError(f"Flow {flow_id!r}: {error}") from None
-
-
-def settings_of_job(flow_id: str, own: Settings, arguments: SettingArguments) -> Settings:
-    """`Settings.updated`, from those of the flow; raises a `SettingError` that names the flow."""
+def settings_of(flow_id: str, own: Settings, arguments: SettingArguments) -> Settings:
+    """`own.updated(arguments)`; raises a `SettingError` that names the flow."""
     try:
         return own.updated(arguments)
     except SettingError as error:

@@ -11,8 +11,8 @@ from routilux.durable.snapshot_records import SNAPSHOT
 from routilux.durable.unowned import cancel, is_paused, job_in, pause
 from routilux.stores.check import check
 from routilux.stores.sqlite.store import open_store
-from tests.durable.program import Running
 from tests.durable.snapshots import snapshots_after
+from tests.faults.flow import Running
 
 MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
 

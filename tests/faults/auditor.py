@@ -29,10 +29,10 @@ from routilux.durable.stored_error import known_exceptions
 from routilux.errors import WorkerLostError
 from routilux.facts import Cancelled, Opened, Paused, Settled, StoredFact
 from routilux.payloads import Codec
-from routilux.stores.check import check
+from routilux.stores.opening import check, open_store
 from routilux.stores.port import StoredJob
-from routilux.stores.sqlite.store import open_store
-from tests.faults.program import CRASH_RETRIES, DELAY, RETRIES, Case
+from tests.faults.flow import CRASH_RETRIES, DELAY, RETRIES
+from tests.faults.program import Case
 
 OVER = {"completed", "failed", "cancelled"}
 
@@ -63,7 +63,7 @@ def lines_of(path: Path) -> list[Any]:
     return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
-def facts_of(path: Path, key: str | None = None) -> tuple[StoredJob, list[StoredFact]]:
+def facts_of(path: str | Path, key: str | None = None) -> tuple[StoredJob, list[StoredFact]]:
     """The facts that are kept of the one job in a store, or of that with a key."""
     with open_store(path, read_only=True) as store:
         (job,) = (one for one in store.jobs() if key is None or one.key == key)
@@ -207,7 +207,7 @@ class Audit:
 
     def _a12(self) -> Iterator[str]:
         wrote = Counter((one.activation_id, one.attempt) for one in self._settled if one.wrote)
-        rows = rows_of(self._case.store)
+        rows = rows_of(self._case.file)
         there = Counter(row[1:] for row in rows)
         excess = {one: count for one, count in there.items() if count > 1} if self._shortened else there - wrote
         yield from (f"activation and attempt {one} wrote {count} rows, not one" for one, count in excess.items())
@@ -224,7 +224,9 @@ class Audit:
 
 
 def rows_of(path: Path) -> list[tuple[int, int, int]]:
-    """What handlers wrote in transactions: a number, an activation and an attempt each."""
+    """What handlers wrote in transactions: a number, an activation and an attempt each; nothing without a file."""
+    if not path.exists():
+        return []
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         if connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'done'").fetchone() is None:
             return []

@@ -77,7 +77,7 @@ def outpaced(case: Case) -> None:
         case.acknowledge("copied")
 
     signal.signal(signal.SIGUSR1, copied)
-    store = open_store(case.store)
+    store = open_store(case.file)
     store.submit(NewJob("job", "flow", "k", b"", ()))
     case.acknowledge("open")
     written = 0
@@ -102,7 +102,7 @@ def taken_over(case: Case, process: BaseProcess) -> Store:
     """The store of a stopped process, opened by another; whoever sleeps within a commit is woken up to end it."""
     while True:
         try:
-            return open_store(case.store)
+            return open_store(case.file)
         except StoreBusyError:
             kill(process, group=False, number=signal.SIGCONT)
             process.join(0.01)
@@ -118,10 +118,10 @@ def test_who_is_stopped_and_wakes_up_writes_nothing_more(trials: Trials, monkeyp
             wait_for(case, process, "open")
             process.join(chance.uniform(0, 0.1))
             with pytest.raises(StoreInUseError, match=f"process {process.pid} on"):
-                open_store(case.store)
+                open_store(case.file)
             kill(process, group=False, number=signal.SIGSTOP)
             with pytest.raises(StoreInUseError):
-                open_store(case.store)
+                open_store(case.file)
             kill(process, group=False, number=signal.SIGCONT)
             kill(process, group=False, number=signal.SIGUSR1)
             wait_for(case, process, "copied")

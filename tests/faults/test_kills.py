@@ -11,6 +11,7 @@ from tests.faults.auditor import audited, facts_of, lines_of
 from tests.faults.program import DISTANCES, Case
 from tests.faults.runner import LATEST, killed_after, left_in_peace
 from tests.faults.trials import PATIENCE, Trials
+from tests.postgres import Server
 
 CI = {"sequential": 60, "concurrent": 100, "asyncio": 60, "multiprocessing": 60, "distributed": 10}
 NIGHTLY = {"sequential": 2000, "concurrent": 5000, "asyncio": 2000, "multiprocessing": 2000, "distributed": 100}
@@ -27,13 +28,7 @@ def test_kills_at_random_change_no_result(mode: str, case_of: Callable[..., Case
     def trial(chance: Random, folder: Path) -> None:
         durability, distance = chance.choice(["process", "power"]), chance.choice(DISTANCES)
         case = case_of(folder, durability=durability, distance=distance)
-        kills, over, most = 0, False, chance.randint(1, MOST)
-        while not over and kills < most:
-            over = killed_after(case, chance.uniform(0.01, LATEST[mode]), group=chance.random() < 0.7)
-            kills += not over
-        hits.append(kills)
-        left_in_peace(case)
-        assert audited(case, kills).status == "completed"
+        hits.append(outlives_kills(case, chance))
         # What could have been the cause of a crash is noted before it runs again, as is what may run but once.
         facts = facts_of(case.store)[1]
         fired = [one.fired for one in facts if isinstance(one, Opened)]
@@ -46,6 +41,27 @@ def test_kills_at_random_change_no_result(mode: str, case_of: Callable[..., Case
 
     trials("F3 kill in handler", mode, trial, ci=CI[mode], nightly=NIGHTLY[mode])
     trials.counted("F3 kills that hit", mode, sum(hits))
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concurrent"])
+def test_kills_at_random_change_no_result_that_is_kept_on_a_server(mode: str, server: Server, trials: Trials) -> None:
+    def trial(chance: Random, folder: Path) -> None:
+        database = server.dsn(f"kills_{mode}_{folder.name}")
+        case = Case(folder, mode, distance=chance.choice(DISTANCES), writes=False, database=database)
+        outlives_kills(case, chance)
+
+    trials("P4 kill in handler, store on a server", mode, trial, ci=5, nightly=100)
+
+
+def outlives_kills(case: Case, chance: Random) -> int:
+    """Kills the program of a case a few times, and audits what comes of it; gives how many kills hit."""
+    kills, over, most = 0, False, chance.randint(1, MOST)
+    while not over and kills < most:
+        over = killed_after(case, chance.uniform(0.01, LATEST[case.mode]), group=chance.random() < 0.7)
+        kills += not over
+    left_in_peace(case)
+    assert audited(case, kills).status == "completed"
+    return kills
 
 
 def test_a_job_that_was_over_is_not_run_again(tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from routilux.stores.check import check
 from routilux.stores.port import Durability, Entry, NewJob
 from routilux.stores.sqlite.store import open_store
 from tests.faults.auditor import audited
-from tests.faults.program import KEY, WORKERS, Case, build
+from tests.faults.flow import build
+from tests.faults.program import KEY, WORKERS, Case
 from tests.faults.runner import left_in_peace
 from tests.faults.trials import PATIENCE, Trials
 
@@ -88,7 +89,7 @@ def without_room(pages: int, case: Case) -> None:
     with (
         room_for(pages),
         suppress(StoreFullError),
-        open_store(case.store, Durability(case.durability), store_grace=0.05) as store,
+        open_store(case.file, Durability(case.durability), store_grace=0.05) as store,
         build(store=store, execution_mode=case.mode, max_workers=WORKERS) as flow,
     ):
         job = flow.start("numbers", case.params, key=KEY)
@@ -102,7 +103,7 @@ def without_room(pages: int, case: Case) -> None:
 def test_a_job_without_room_is_let_go_and_goes_on_when_there_is_some(mode: str, trials: Trials) -> None:
     def trial(chance: Random, folder: Path) -> None:
         case = Case(folder, mode)
-        left_in_peace(case, functools.partial(without_room, made(case.store) + chance.randrange(5, 40)))
+        left_in_peace(case, functools.partial(without_room, made(case.file) + chance.randrange(5, 40)))
         left_in_peace(case)
         assert audited(case, kills=1).status == "completed"
 

