@@ -21,6 +21,8 @@ from routilux import Context, Flow, routine
 CHAIN = 100
 BODY = b"x" * 200
 MANY_JOBS = 20
+WAVES = 5
+"""So many times as many jobs as run at once, so that beginning and end, when fewer do, count for little."""
 STEPS = 10
 
 
@@ -181,7 +183,7 @@ def stored_dbos(scale: float, repetitions: int) -> list[Figure]:
 
     figures = []
     for durability, at_once, target in (("process", 1, 20.0), ("power", 1, None), ("power", MANY_JOBS, 20.0)):
-        jobs = max(2, int(max(20, at_once) * scale))
+        jobs = max(2, int((20 if at_once == 1 else WAVES * at_once) * scale))
         mode = "sequential" if at_once == 1 else "concurrent"
         with tempfile.TemporaryDirectory() as name, dbos_jobs(Path(name), STEPS) as theirs:
             flow = chained(STEPS, store=Path(name, "jobs.db"), durability=durability, execution_mode=mode)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,13 +31,12 @@ def dbos_jobs(folder: Path, steps: int) -> Iterator[Callable[[int, int], int]]:
     DBOS.launch()
 
     def run(jobs: int, at_once: int) -> int:
-        for first in range(0, jobs, at_once):
-            count = min(at_once, jobs - first)
-            if count == 1:
-                assert workflow(1, steps) == 1
-                continue
-            started = [DBOS.start_workflow(workflow, 1, steps) for _ in range(count)]
-            assert [one.get_result() for one in started] == [1] * count
+        if at_once == 1:
+            done = [workflow(1, steps) for _ in range(jobs)]
+        else:  # Threads that each run one after another are faster here than `start_workflow`.
+            with ThreadPoolExecutor(at_once) as pool:
+                done = list(pool.map(lambda _: workflow(1, steps), range(jobs)))
+        assert done == [1] * jobs
         return jobs * steps
 
     yield run

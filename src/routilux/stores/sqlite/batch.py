@@ -12,21 +12,16 @@ from routilux.stores.rows import JobRow
 
 _ROW = "(?, ?, ?, ?, ?, ?, ?)"
 _ADD = {
-    count: f"INSERT INTO facts (job, seq, epoch, kind, at, body, chain) VALUES {', '.join([_ROW] * count)}"
-    for count in (256, 64, 16, 4, 1)
+    count: "INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT new.* FROM "
+    f"(VALUES {', '.join([_ROW] * count)}) AS new WHERE new.column3 = (SELECT epoch FROM owner)"
+    for count in (1, 2, 4, 8, 16, 32, 64, 128, 256)
 }
 """By how many rows. At each statement SQLite lets go of the interpreter lock, and where other threads compute, it may
-be milliseconds until it has it back; so there are few statements."""
-ADD_ALL = {
-    count: "INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT new.* FROM "
-    f"(VALUES {', '.join([_ROW] * count)}) AS new "
-    "WHERE new.column1 IS NOT NULL AND EXISTS (SELECT 1 FROM owner WHERE epoch = ?)"
-    for count in (2, 4, 8, 16, 32, 64, 128, 256)
-}
-"""By how many rows, where nothing else is to be written: a transaction of its own, so one statement in place of four.
-What is missing to the next number of rows is filled up with empty ones."""
-NO_ROW = (None,) * 7
-MOST_ROWS = max(ADD_ALL)
+be milliseconds until it has it back; so there are few. What is missing to the next number of rows is filled up with
+empty ones, which are of no epoch."""
+_NO_ROW = (None,) * 7
+MOST_ROWS = max(_ADD)
+"""So many entries are one statement, which may be a transaction of its own."""
 
 
 class Head:
@@ -64,13 +59,16 @@ class Batch:
         self.touched: set[str] = set()
         self.removed = 0
 
-    def insert(self, connection: sqlite3.Connection) -> None:
-        """Brings the entries that came since the last time into the file."""
-        for count, statement in _ADD.items():
-            while self.inserted + count <= len(self.facts):
-                rows = self.facts[self.inserted : self.inserted + count]
-                connection.execute(statement, tuple(chain.from_iterable(rows)))
-                self.inserted += count
+    def insert(self, connection: sqlite3.Connection) -> bool:
+        """Brings the entries that came since the last time into the file, if its epoch is still theirs."""
+        while self.inserted < len(self.facts):
+            rows = self.facts[self.inserted : self.inserted + MOST_ROWS]
+            count = next(count for count in _ADD if count >= len(rows))
+            filled = chain.from_iterable([*rows, *[_NO_ROW] * (count - len(rows))])
+            if connection.execute(_ADD[count], tuple(filled)).rowcount != len(rows):
+                return False
+            self.inserted += len(rows)
+        return True
 
 
 def left_by(changes: Sequence[Change], opened: Batch) -> Left:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from routilux.stores.chain import Chain
 from routilux.stores.changes import Addition, Answer, Change, Compaction, Removal, StatusChange, Submission
 from routilux.stores.port import Durability, NewJob, StoredJob
 from routilux.stores.rows import JOB, JobRow, job_row
-from routilux.stores.sqlite.batch import ADD_ALL, MOST_ROWS, NO_ROW, NOTHING, Batch, Head, Left, left_by
+from routilux.stores.sqlite.batch import MOST_ROWS, NOTHING, Batch, Head, Left, left_by
 from routilux.stores.sqlite.compaction import CHANGE, compact
 from routilux.stores.sqlite.file import check_structure, mark_of, open_for_writing, store_error
 from routilux.stores.sqlite.records import stored
@@ -39,6 +38,8 @@ _PENDING = "pending"
 _ADD_ONE = """
 INSERT INTO facts (job, seq, epoch, kind, at, body, chain) SELECT ?, ?, epoch, ?, ?, ?, ? FROM owner WHERE epoch = ?
 """
+
+_NEXT = "SELECT coalesce(max(number), 0) + 1, EXISTS (SELECT 1 FROM jobs WHERE job_id = ?) FROM jobs"
 
 
 class Ledger:
@@ -163,10 +164,7 @@ class Ledger:
         opened.answers += [self._add(addition, opened) for addition in additions]
         if opened.facts:
             self._open = left_by(changes, opened)
-            count = next(count for count in ADD_ALL if count >= len(opened.facts))
-            rows = [*opened.facts, *[NO_ROW] * (count - len(opened.facts))]
-            added = self._connection.execute(ADD_ALL[count], (*chain.from_iterable(rows), self.epoch)).rowcount
-            if added != len(opened.facts):
+            if not opened.insert(self._connection):
                 raise _fenced(self._path)
         return opened
 
@@ -232,10 +230,10 @@ class Ledger:
             query = f"SELECT {JOB} FROM jobs WHERE flow_id = ? AND key = ?"
             if (row := self._connection.execute(query, (new.flow_id, new.key)).fetchone()) is not None:
                 return _again(self._connection, self._chain, new, row, opened)
-        if find_job(self._connection, new.job_id, self._chain) is not None:
+        number, known = self._connection.execute(_NEXT, (new.job_id,)).fetchone()
+        if known:
             return StoreError(f"The store has a job {new.job_id} already. Give each job an id of its own.")
         link = self._chain.first(new.job_id, new.flow_id, new.key, created_at, new.request)
-        (number,) = self._connection.execute("SELECT coalesce(max(number), 0) + 1 FROM jobs").fetchone()
         job = JobRow(number, new.job_id, new.flow_id, new.key, _PENDING, created_at, 0, link)
         self._connection.execute(
             f"INSERT INTO jobs ({JOB}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", (*job, self._chain.seal(job))
