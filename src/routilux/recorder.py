@@ -25,7 +25,8 @@ from routilux.execution_mode import ExecutionMode
 from routilux.facts import Measured, Record
 from routilux.firing import Collect, First
 from routilux.guard import guarded, text_of
-from routilux.insight.trace import UNMEASURED, Host, Observed, Trace, attempts_of
+from routilux.insight.split import gil_share_in_time
+from routilux.insight.trace import UNMEASURED, Attempt, Host, Observed, Trace, attempts_of
 from routilux.machine.plan import Plan, Station
 from routilux.recording import Recording
 from routilux.signals.cores import usable_cores
@@ -95,6 +96,10 @@ class Recorder(Recording):
         weights = {who: self._weigh(plan, stations[who], given) for who, given in self._meter.samples.items()}
         workers = {mode: self._workers(mode) for mode in sorted(plan.in_use)}
         pauses = [*recorded.pauses, ended] if len(recorded.pauses) % 2 else recorded.pauses
+        attempts = attempts_of(
+            self._records, _completed(self._records, recorded.measured, weights), recorded.contributors
+        )
+        cpu = _cpu_seconds(attempts) if workers.get(ExecutionMode.CONCURRENT, 1) > 1 else {}
         return Trace(
             flow_id=course.origin.flow_id,
             job_id=course.origin.job_id,
@@ -103,10 +108,8 @@ class Recorder(Recording):
             start=course.started_at,
             end=ended,
             host=host(),
-            attempts=attempts_of(
-                self._records, _completed(self._records, recorded.measured, weights), recorded.contributors
-            ),
-            routines={who: self._observed(plan, station) for who, station in stations.items()},
+            attempts=attempts,
+            routines={who: self._observed(plan, station, cpu.get(who, 0.0)) for who, station in stations.items()},
             workers_by_mode=workers,
             limits={**self._limits, **{_own(one): one.limit for one in plan.stations if one.limit is not None}},
             pauses=tuple(zip(pauses[::2], pauses[1::2], strict=True)),
@@ -117,11 +120,15 @@ class Recorder(Recording):
             epoch_offset_ns=course.origin.epoch_offset_ns,
         )
 
-    def _observed(self, plan: Plan, station: Station) -> Observed:
+    def _observed(self, plan: Plan, station: Station, cpu: float) -> Observed:
+        """`cpu`: its seconds of CPU time, where several threads ran."""
         own = () if station.limit is None else (_own(station),)
         named = tuple(name for name in station.needs if name in self._limits)
         states = self._probe.states.get(station.routine_id, {})
-        return observed_of(plan, station)._replace(states=states, limits=own + named)
+        observed = observed_of(plan, station)._replace(states=states, limits=own + named)
+        if not cpu or station.mode is not ExecutionMode.CONCURRENT:
+            return observed
+        return observed._replace(gil_share=gil_share_in_time(observed, self._probe.seconds_a_look, cpu))
 
     def _weigh(self, plan: Plan, station: Station, given: Sequence[tuple[Any, ...]]) -> Measured:
         """What the arguments of a routine weigh, pickled; notes whether it can run in another process at all."""
@@ -169,6 +176,14 @@ def _completed(
         if own.payload_bytes is None:
             own = own._replace(payload_bytes=usual.payload_bytes, pickle_ns=usual.pickle_ns)
         found[key] = own
+    return found
+
+
+def _cpu_seconds(attempts: Sequence[Attempt]) -> dict[str, float]:
+    """By routine, of all that was measured."""
+    found: dict[str, float] = {}
+    for one in attempts:
+        found[one.routine_id] = found.get(one.routine_id, 0.0) + (one.cpu_ns or 0) / 1e9
     return found
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from routilux.insight.split import shapes_of, splits_of
-from routilux.insight.trace import ThreadState
+from routilux.insight.split import gil_share_in_time, shapes_of, splits_of
+from routilux.insight.trace import Observed, ThreadState
 from routilux.insight.verdict import Kind, verdicts_of
 from tests.insight.tales import Tale, fan
 
@@ -83,6 +83,13 @@ def test_looks_tell_how_much_of_cpu_time_holds_the_gil():
     assert shapes_of(many(states={NATIVE: 98}))["it"].gil_share == pytest.approx(0.02)
     assert shapes_of(many(states={PYTHON: 98}))["it"].gil_share == 1
     assert shapes_of(many())["it"].gil_share == 1
+
+
+def test_among_several_threads_what_was_seen_to_hold_the_gil_is_held_against_all_cpu_time():
+    seen = Observed(states={PYTHON: 18, NATIVE: 4, MISSED: 60})
+    assert gil_share_in_time(seen, 0.005, cpu=0.99) == pytest.approx(0.1)
+    assert gil_share_in_time(seen, 0.005, cpu=0.05) == 1
+    assert gil_share_in_time(Observed(states={PYTHON: 10, MISSED: 60}), 0.005, cpu=1.0) is None
 
 
 @pytest.mark.parametrize(

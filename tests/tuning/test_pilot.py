@@ -218,6 +218,13 @@ def test_what_would_not_pay_stays(load: Load, sending: Sending) -> None:
     assert pilot.workers == 1
 
 
+def test_what_a_source_gives_keeps_a_thread_of_the_caller_busy_wherever_it_goes() -> None:
+    for others, pays in ((20.0, True), (OPEN, False)):
+        pilot = Pilot(2, 64, 4)
+        pilot.learn(solo(60e-6, 60e-6, others=others, count=4000), 0)
+        assert pilot.needs_proof == pays
+
+
 def test_processes_are_measured_for_long_and_undone_if_they_give_nothing() -> None:
     pilot = Pilot(4, 64, 4)
     assert away(pilot, solo(0.005, 0.005)) == 4

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from routilux.insight.trace import Attempt, ThreadState, Trace
+from routilux.insight.trace import Attempt, Observed, ThreadState, Trace
 
 ENOUGH_LOOKS = 20
 """So often somebody must have looked at a routine before the shares of its states count."""
@@ -65,6 +65,18 @@ def gil_share_of(states: Mapping[ThreadState, float]) -> float:
     """The part of CPU time that holds the GIL, as far as looks tell."""
     held, free = states.get(ThreadState.PYTHON, 0.0), states.get(ThreadState.NATIVE, 0.0)
     return (held + PRIOR) / (held + free + PRIOR)
+
+
+def gil_share_in_time(observed: Observed, seconds_a_look: float, cpu: float) -> float | None:
+    """As `gil_share_of`, where several threads run: so many that run without the GIL have ended before they are seen.
+
+    How much time those looks stand for that found it with the GIL is held against all of its CPU time, in seconds.
+    `None`: there are too few looks.
+    """
+    if observed.looks < ENOUGH_LOOKS:
+        return None
+    prior = PRIOR * seconds_a_look
+    return min(1.0, (observed.states.get(ThreadState.PYTHON, 0.0) * seconds_a_look + prior) / (cpu + prior))
 
 
 def shapes_of(trace: Trace) -> dict[str, Shape]:

@@ -182,6 +182,7 @@ class Probe:
         self._states: dict[str, dict[ThreadState, float]] = {}
         self._ticks = 0
         self._held = 0
+        self._looking_ns = 0
         self._native = self._off_core = 0
         """While nobody had the GIL: how many threads were found running, or ready to and without a core."""
         self._ended = threading.Event()
@@ -226,6 +227,11 @@ class Probe:
         """The share of the time in which somebody had the GIL."""
         return self._held / self._ticks if self._ticks else 0.0
 
+    @property
+    def seconds_a_look(self) -> float:
+        """How much time each look stands for; known once it looks no more."""
+        return self._looking_ns / 1e9 / max(1, self._ticks)
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -236,7 +242,7 @@ class Probe:
         self.stop()
 
     def _run(self) -> None:
-        queue = CoreQueue()
+        queue, began = CoreQueue(), time.perf_counter_ns()
         while not self._ended.is_set():
             before, queued = time.perf_counter_ns(), queue.waited()
             # At uneven times, or it could go in step with handlers that let go of the GIL just as evenly.
@@ -249,6 +255,7 @@ class Probe:
             if self._eyes is not None:
                 self._count(self._seen(self._eyes, asked), held=held)
         queue.close()
+        self._looking_ns = time.perf_counter_ns() - began
 
     def _seen(self, eyes: Eyes, asked: int) -> list[tuple[str, ThreadState | None]]:
         """What the workers whose turn it is are doing; `None` where the handler has ended meanwhile."""
