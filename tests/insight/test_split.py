@@ -42,6 +42,14 @@ def test_what_is_shorter_than_the_taking_of_time_is_no_waiting():
     assert split == pytest.approx((0.00201, 0, 0, 0))
 
 
+@pytest.mark.parametrize(("few", "wait"), [(1, 0.0), (2, 0.025)])
+def test_what_few_attempts_waited_for_was_not_theirs(few, wait):
+    tale = Tale()
+    for number in range(1, 40):
+        tale.tell(number, "it", fired=0, cpu=1, wait=25 if number <= few else 0)
+    assert splits_of(tale.trace())[0].wait == pytest.approx(wait)
+
+
 def test_a_routine_never_seen_to_wait_was_only_put_off_by_other_processes():
     (split, *_) = splits_of(many(cpu=2, wait=3, states={PYTHON: 40}))
     assert split == pytest.approx((0.002, 0, 0, 0.003))

@@ -10,7 +10,17 @@ from typing import Any, TypeAlias, Unpack
 
 from routilux.api import Flow
 from routilux.demo import source
-from routilux.demo.measures import Broken, Module, Structure, Wording, joined, structure_of, wording_of
+from routilux.demo.measures import (
+    Broken,
+    Module,
+    Outline,
+    Structure,
+    Wording,
+    joined,
+    outline_of,
+    structure_of,
+    wording_of,
+)
 from routilux.facts import Failure
 from routilux.firing import collect, keyed
 from routilux.guard import text_of
@@ -49,22 +59,21 @@ def read(file: File) -> Text:
 
 
 @routine(error_strategy=Continue())
-def parse(source_text: Text) -> Text:
-    """Parses it, and hands on the text: a tree is ten times as large, and would have to travel in some modes."""
-    source.tree_of(source_text.text)
-    return source_text
+def parse(source_text: Text) -> Outline:
+    """Parses it, and hands on what is to be known of the tree."""
+    return outline_of(source_text.name, source.tree_of(source_text.text))
 
 
 @routine
-def structure(parsed: Text) -> Structure:
+def structure(parsed: Outline) -> Structure:
     """Measures what is to be followed."""
-    return structure_of(parsed.name, source.tree_of(parsed.text))
+    return structure_of(parsed)
 
 
 @routine
-def wording(parsed: Text) -> Wording:
+def wording(parsed: Outline) -> Wording:
     """Measures what is said."""
-    return wording_of(parsed.name, source.tree_of(parsed.text))
+    return wording_of(parsed)
 
 
 @routine(fires=keyed("name"))

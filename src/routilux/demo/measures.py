@@ -1,28 +1,32 @@
 """What the demo says of a module: small frozen values, and how they come from a syntax tree.
 
-Trees are large and stay between the routine that parses and those that measure; only these travel further.
+Trees are ten times as large as the text, and stay where they were made; only these travel further.
 """
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from dataclasses import dataclass
-from typing import TypeAlias
 
-Function: TypeAlias = ast.FunctionDef | ast.AsyncFunctionDef
-
-_BRANCHES = (
-    ast.If,
-    ast.IfExp,
-    ast.For,
-    ast.AsyncFor,
-    ast.While,
-    ast.ExceptHandler,
-    ast.comprehension,
-    ast.match_case,
-    ast.Assert,
-)
+_FUNCTIONS = ("FunctionDef", "AsyncFunctionDef")
+_BRANCHES = ("If", "IfExp", "For", "AsyncFor", "While", "ExceptHandler", "comprehension", "match_case", "Assert")
 """Where execution may go two ways; a chain of `and` or `or` counts besides, once for each operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What is left of a module's syntax tree."""
+
+    name: str
+    nodes: dict[str, int]
+    """How many there are of each class of `ast`."""
+    operators: int
+    """How many `and` and `or` there are."""
+    docstrings: int
+    """Of the module, its classes and functions."""
+    imports: int
+    """How many names are imported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,30 +84,30 @@ class Survey:
     """By name."""
 
 
-def structure_of(name: str, tree: ast.Module) -> Structure:
-    """Counts functions, classes and branches, nested ones included."""
-    functions = classes = branches = 0
+def outline_of(name: str, tree: ast.Module) -> Outline:
+    """Counts what there is in a tree, in one walk over it."""
+    nodes: Counter[str] = Counter()
+    operators = docstrings = imports = 0
     for node in ast.walk(tree):
-        if isinstance(node, Function):
-            functions += 1
-        elif isinstance(node, ast.ClassDef):
-            classes += 1
-        elif isinstance(node, ast.BoolOp):
-            branches += len(node.values) - 1
-        elif isinstance(node, _BRANCHES):
-            branches += 1
-    return Structure(name, functions, classes, branches)
-
-
-def wording_of(name: str, tree: ast.Module) -> Wording:
-    """Counts docstrings (of the module, classes and functions) and imported names."""
-    docstrings = imports = 0
-    for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, Function)):
+        nodes[type(node).__name__] += 1
+        if isinstance(node, ast.BoolOp):
+            operators += len(node.values) - 1
+        elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             docstrings += ast.get_docstring(node, clean=False) is not None
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             imports += len(node.names)
-    return Wording(name, docstrings, imports)
+    return Outline(name, dict(nodes), operators, docstrings, imports)
+
+
+def structure_of(outline: Outline) -> Structure:
+    """Functions, classes and branches, nested ones included."""
+    functions, branches = (sum(outline.nodes.get(kind, 0) for kind in kinds) for kinds in (_FUNCTIONS, _BRANCHES))
+    return Structure(outline.name, functions, outline.nodes.get("ClassDef", 0), branches + outline.operators)
+
+
+def wording_of(outline: Outline) -> Wording:
+    """Docstrings and imported names."""
+    return Wording(outline.name, outline.docstrings, outline.imports)
 
 
 def joined(structure: Structure, wording: Wording) -> Module:

@@ -11,7 +11,6 @@ import threading
 import tokenize
 import warnings
 from collections.abc import Iterator
-from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
@@ -56,9 +55,8 @@ def decoded(raw: bytes) -> str:
     return raw.decode(encoding)
 
 
-@lru_cache(maxsize=8)
 def tree_of(text: str) -> ast.Module:
-    """The syntax tree of a source text, which is kept for whoever asks next.
+    """The syntax tree of a source text.
 
     Raises `SyntaxError`, `ValueError`, `RecursionError` or `MemoryError`.
 

@@ -16,7 +16,10 @@ MOST = 20e-6
 NEGLIGIBLE = 0.02
 """Where recording can have taken no larger share of a job, nothing is to be found."""
 
-HALVINGS = 6
+CLOSE = 0.01
+"""So near to what it took the replay is brought."""
+
+HALVINGS = 12
 
 
 def matters(trace: Trace) -> bool:
@@ -41,5 +44,8 @@ def fitted(trace: Trace, costs: Costs, plain: float) -> Costs:
         return replace(scaled, recording=MOST)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
-        low, high = (middle, high) if replayed(middle) > plain else (low, middle)
+        took = replayed(middle)
+        low, high = (middle, high) if took > plain else (low, middle)
+        if abs(took - plain) <= CLOSE * plain:
+            return replace(costs, recording=middle)
     return replace(costs, recording=(low + high) / 2)

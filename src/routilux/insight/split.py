@@ -20,6 +20,9 @@ ENOUGH_LOOKS = 20
 SHORTEST_WAIT = 20e-6
 """Seconds; what seems to be less is the cost of taking the time."""
 
+RARE = 20
+"""What one of so many attempts waits for, or looks find it at, is the collector of garbage, or another process."""
+
 LUCKY = 0.1
 """Where threads queue for the GIL, so many find it free: those wait for nothing else than what they really wait for."""
 
@@ -108,8 +111,9 @@ def _wait_factor(trace: Trace, routine_id: str, measured: Sequence[Attempt]) -> 
     if trace.workers == 1:
         # Nobody of ours was in the way: what did not wait was put off by other processes.
         if not seen:
-            return 1.0
-        rare = waiting < observed.looks / ENOUGH_LOOKS
+            waited = sum(attempt.run_time - _cpu(attempt) >= SHORTEST_WAIT for attempt in measured)
+            return 0.0 if 0 < waited * RARE < len(measured) else 1.0
+        rare = waiting * RARE < observed.looks
         return 0.0 if rare else waiting / (waiting + observed.states.get(ThreadState.CORE, 0.0))
     factor = 1.0
     idle = sorted(attempt.run_time - _cpu(attempt) for attempt in measured)
