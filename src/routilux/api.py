@@ -23,7 +23,7 @@ from routilux.many import MAX_JOBS, run_many
 from routilux.modes import Mode
 from routilux.plurals import counted
 from routilux.ports import Clock
-from routilux.settings import SettingArguments, Settings, settings_of
+from routilux.settings import SettingArguments, Settings, checked_settings
 from routilux.stream import Stream
 from routilux.tracking import tracker as tracking
 from routilux.tuning.port import Tuning
@@ -54,7 +54,7 @@ class Flow(FlowDefinition):
         The settings are those of `Settings`; each can be overridden in `execute`, `start`, `stream` and `map`.
         """
         super().__init__(flow_id, limits)
-        self.settings = settings_of(flow_id, Settings(), settings)
+        self.settings = checked_settings(flow_id, Settings(), settings)
         self.execution_tracker: tracking.ExecutionTracker | None = tracking.ExecutionTracker(
             flow_id, self.settings.max_history_size, self.settings.history_ttl_seconds
         )
@@ -166,7 +166,7 @@ class Flow(FlowDefinition):
         def prepare(one: Mapping[str, Any], engine: Engine | None) -> Prepared[Mode]:
             return self._launch.prepare(self._launch.plan(entry, one, settings), own=False, engine=engine)
 
-        used = settings_of(self.flow_id, self.settings, settings)
+        used = checked_settings(self.flow_id, self.settings, settings)
         new_engine = self._launch.engine_for_many(used, own=_wants_own(settings))
         jobs: Iterator[Job] = run_many(prepare, params, max_jobs or MAX_JOBS, new_engine)
         if not progress:
@@ -190,7 +190,7 @@ class Flow(FlowDefinition):
         another `store`; those of a job are its own. Raises `RecoveryError` if some cannot go on, as when the flow has
         lost what they need: they stay as they are, and the others run.
         """
-        used = settings_of(self.flow_id, self.settings, settings)
+        used = checked_settings(self.flow_id, self.settings, settings)
         if type(max_running) is not int or max_running < 1:
             raise SettingError(f"max_running must be a whole number from 1, not {max_running!r}.")
         if used.store is None:
@@ -230,7 +230,6 @@ class Flow(FlowDefinition):
         have workers of their own, and the flow's tracker does not see them. `on_step` is called after each step.
         In auto mode they run as was found best so far; where nothing is known, a job is executed before.
         """
-        settings_of(self.flow_id, self.settings, settings)
         settings = loaded("routilux.trials", "fixed")(self._launch, entry, entry_params, settings)
         options = loaded("routilux.loadtest.options", "options_of")(
             arrivals=arrivals,
@@ -264,7 +263,6 @@ class Flow(FlowDefinition):
 
         `verify` really runs the best two, in turn; those that need processes only with the setting `allow_processes`.
         """
-        settings_of(self.flow_id, self.settings, settings)
         what_if = loaded("routilux.trials", "what_if")
         prospects: Answer = what_if(Flow, self._launch, entry, entry_params, settings, verify=verify)
         return prospects
@@ -280,7 +278,6 @@ class Flow(FlowDefinition):
         The job is run some twenty times. With the setting `allow_processes` handlers are also tried in other processes,
         if they and what they are given can be pickled.
         """
-        settings_of(self.flow_id, self.settings, settings)
         tuned = loaded("routilux.trials", "tuned")
         found: Advice = tuned(Flow, self._launch, entry, entry_params, settings)
         return found

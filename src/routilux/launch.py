@@ -30,7 +30,7 @@ from routilux.modes import EngineMode, Mode, SequentialMode
 from routilux.open_stores import OpenStores
 from routilux.ports import Clock, Steering
 from routilux.recording import Recording
-from routilux.settings import SettingArguments, Settings, settings_of
+from routilux.settings import SettingArguments, Settings, checked_settings
 from routilux.signals.cores import usable_cores
 from routilux.tracking.history import History
 from routilux.tracking.tracker import ExecutionTracker
@@ -94,7 +94,7 @@ class Launch:
 
     def plan(self, entry: str, params: Mapping[str, Any] | None, arguments: SettingArguments) -> Planned:
         """The flow compiled for these params and settings; raises whatever is wrong with it."""
-        return self.plan_with(entry, params, settings_of(self._flow.flow_id, self._settings, arguments))
+        return self.plan_with(entry, params, checked_settings(self._flow.flow_id, self._settings, arguments))
 
     def plan_with(
         self, entry: str, params: Mapping[str, Any] | None, settings: Settings, part: FlowDefinition | None = None

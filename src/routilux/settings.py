@@ -180,7 +180,7 @@ class Settings:
 _NAMES = frozenset(one.name for one in fields(Settings))
 
 
-def settings_of(flow_id: str, own: Settings, arguments: SettingArguments) -> Settings:
+def checked_settings(flow_id: str, own: Settings, arguments: SettingArguments) -> Settings:
     """`own.updated(arguments)`; raises a `SettingError` that names the flow."""
     try:
         return own.updated(arguments)
@@ -198,7 +198,7 @@ def _as_message(name: str, value: object) -> str:
     if closest(name, _NAMES) is not None:
         return ""
     written = repr(value) if type(value) in _SHOWN else "..."
-    return f" The first messages of a job are given as entry_params={{{name!r}: {written}}}."
+    return f" Give the first messages of a job to execute or start, as entry_params={{{name!r}: {written}}}."
 
 
 def _check_store(store: object) -> None:

@@ -26,7 +26,7 @@ def compute(item: dict):
 
 
 def native(item: dict):
-    """It is in C, holds the GIL, and cannot be interrupted."""
+    """It is in C and holds the GIL: nothing of Python can interrupt it."""
     if item["number"] in item["unlucky"]:
         ctypes.PyDLL(None).usleep(int(LONG * 1e6))
     return item["number"]

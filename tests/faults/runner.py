@@ -21,7 +21,9 @@ LATEST = {"sequential": 0.2, "concurrent": 0.12, "asyncio": 0.12, "multiprocessi
 """Seconds in which a job of `program` is about over, by mode: kills come before."""
 
 CONTEXT = multiprocessing.get_context("forkserver")
-CONTEXT.set_forkserver_preload(["pytest", "routilux.drivers.cluster.dask", "tests.faults.program"])
+CONTEXT.set_forkserver_preload(
+    ["pytest", "routilux.drivers.cluster.dask", "routilux.stores.postgres.store", "tests.faults.program"]
+)
 
 
 @contextmanager

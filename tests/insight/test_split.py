@@ -42,12 +42,14 @@ def test_what_is_shorter_than_the_taking_of_time_is_no_waiting():
     assert split == pytest.approx((0.00201, 0, 0, 0))
 
 
-@pytest.mark.parametrize(("few", "wait"), [(1, 0.0), (2, 0.025)])
-def test_what_few_attempts_waited_for_was_not_theirs(few, wait):
+@pytest.mark.parametrize(("few", "pause", "wait"), [(1, 25, 0.0), (2, 25, 0.025), (1, 200, 0.2)])
+def test_what_few_attempts_waited_for_a_little_was_not_theirs(few, pause, wait):
     tale = Tale()
     for number in range(1, 40):
-        tale.tell(number, "it", fired=0, cpu=1, wait=25 if number <= few else 0)
-    assert splits_of(tale.trace())[0].wait == pytest.approx(wait)
+        tale.tell(number, "it", fired=0, cpu=1, wait=pause if number <= few else 0.01)
+    first, *_, last = splits_of(tale.trace())
+    assert first.wait == pytest.approx(wait)
+    assert last == pytest.approx((0.00101, 0, 0, 0))
 
 
 def test_a_routine_never_seen_to_wait_was_only_put_off_by_other_processes():

@@ -195,7 +195,7 @@ def test_what_recording_took_is_found_by_what_the_job_takes_without_it(plain):
     assert matters(recorded)
     costs = fitted(recorded, replace(FREE, sequential=1e-6), plain)
     (found,) = what_if(recorded, costs, [sequential()]).predictions
-    assert found.wall_time == pytest.approx(plain, rel=0.1)
+    assert found.wall_time == pytest.approx(plain, rel=0.01)
 
 
 def test_an_engine_that_is_faster_than_it_was_measured_to_be_is_found_out():

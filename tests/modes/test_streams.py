@@ -46,10 +46,11 @@ def test_a_stream_that_was_never_read_is_cancelled_when_it_is_closed(mode):
 
 @BOTH
 def test_a_stream_that_nobody_keeps_does_not_keep_its_flow_busy(mode):
+    before = set(ours())
     flow = line(mode)
     flow.stream("numbers")
     flow.add_routine(lambda x: x, "another")
-    assert ours() == []
+    assert set(ours()) <= before
 
 
 @BOTH

@@ -9,8 +9,18 @@ import ast
 from collections import Counter
 from dataclasses import dataclass
 
-_FUNCTIONS = ("FunctionDef", "AsyncFunctionDef")
-_BRANCHES = ("If", "IfExp", "For", "AsyncFor", "While", "ExceptHandler", "comprehension", "match_case", "Assert")
+_FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+_BRANCHES = (
+    ast.If,
+    ast.IfExp,
+    ast.For,
+    ast.AsyncFor,
+    ast.While,
+    ast.ExceptHandler,
+    ast.comprehension,
+    ast.match_case,
+    ast.Assert,
+)
 """Where execution may go two ways; a chain of `and` or `or` counts besides, once for each operator."""
 
 
@@ -92,7 +102,7 @@ def outline_of(name: str, tree: ast.Module) -> Outline:
         nodes[type(node).__name__] += 1
         if isinstance(node, ast.BoolOp):
             operators += len(node.values) - 1
-        elif isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        elif isinstance(node, (ast.Module, ast.ClassDef, *_FUNCTIONS)):
             docstrings += ast.get_docstring(node, clean=False) is not None
         elif isinstance(node, (ast.Import, ast.ImportFrom)):
             imports += len(node.names)
@@ -101,8 +111,12 @@ def outline_of(name: str, tree: ast.Module) -> Outline:
 
 def structure_of(outline: Outline) -> Structure:
     """Functions, classes and branches, nested ones included."""
-    functions, branches = (sum(outline.nodes.get(kind, 0) for kind in kinds) for kinds in (_FUNCTIONS, _BRANCHES))
-    return Structure(outline.name, functions, outline.nodes.get("ClassDef", 0), branches + outline.operators)
+
+    def count(*kinds: type[ast.AST]) -> int:
+        return sum(outline.nodes.get(kind.__name__, 0) for kind in kinds)
+
+    branches = count(*_BRANCHES) + outline.operators
+    return Structure(outline.name, count(*_FUNCTIONS), count(ast.ClassDef), branches)
 
 
 def wording_of(outline: Outline) -> Wording:

@@ -222,7 +222,7 @@ class FarSide:
         self._failed: dict[tuple[str, int, int], BaseException] = {}
         """By job, activation and attempt: what a generator raised after it had given values."""
         self._loop: Any = None
-        """An `asyncio.Runner`, once a handler needs one; without it a far side starts in five sixths of the time."""
+        """An `asyncio.Runner`, which is loaded when the first handler needs one."""
 
     def learn(self, key: int, recipe: Recipe) -> None:
         """Remembers what later orders call `key`."""

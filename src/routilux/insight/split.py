@@ -21,7 +21,11 @@ SHORTEST_WAIT = 20e-6
 """Seconds; what seems to be less is the cost of taking the time."""
 
 RARE = 20
-"""What one of so many attempts waits for, or looks find it at, is the collector of garbage, or another process."""
+"""What not one of so many attempts waits for, or not one of so many looks finds, is the collector of garbage, or
+another process."""
+
+UNSEEN = 0.1
+"""Seconds; where it is no more than that, too few looks come upon it to tell what it was."""
 
 LUCKY = 0.1
 """Where threads queue for the GIL, so many find it free: those wait for nothing else than what they really wait for."""
@@ -62,6 +66,8 @@ class Shape:
     gil_share: float
     wait_factor: float
     """How much of run time that is no CPU time is real waiting."""
+    alone: bool
+    """Whether nothing else ran beside it."""
 
 
 def gil_share_of(states: Mapping[ThreadState, float]) -> float:
@@ -101,7 +107,8 @@ def _shape(trace: Trace, routine_id: str, attempts: Sequence[Attempt]) -> Shape:
     measured = [attempt for attempt in attempts if attempt.cpu_ns is not None]
     cpu_mean = statistics.fmean(_cpu(attempt) for attempt in measured) if measured else None
     share = gil_share_of(observed.states) if observed.gil_share is None else observed.gil_share
-    return Shape(cpu_mean, share if trace.host.gil else 0.0, _wait_factor(trace, routine_id, measured))
+    factor = _wait_factor(trace, routine_id, measured)
+    return Shape(cpu_mean, share if trace.host.gil else 0.0, factor, trace.workers == 1)
 
 
 def _wait_factor(trace: Trace, routine_id: str, measured: Sequence[Attempt]) -> float:
@@ -111,8 +118,8 @@ def _wait_factor(trace: Trace, routine_id: str, measured: Sequence[Attempt]) -> 
     if trace.workers == 1:
         # Nobody of ours was in the way: what did not wait was put off by other processes.
         if not seen:
-            waited = sum(attempt.run_time - _cpu(attempt) >= SHORTEST_WAIT for attempt in measured)
-            return 0.0 if 0 < waited * RARE < len(measured) else 1.0
+            pauses = [pause for one in measured if (pause := one.run_time - _cpu(one)) >= SHORTEST_WAIT]
+            return 0.0 if 0 < len(pauses) * RARE < len(measured) and sum(pauses) < UNSEEN else 1.0
         rare = waiting * RARE < observed.looks
         return 0.0 if rare else waiting / (waiting + observed.states.get(ThreadState.CORE, 0.0))
     factor = 1.0
@@ -136,7 +143,7 @@ def _split(attempt: Attempt, shape: Shape) -> Split:
     wait = idle * shape.wait_factor
     if wait < SHORTEST_WAIT:
         wait = 0.0
-        if shape.wait_factor == 1.0:
+        if idle < SHORTEST_WAIT and (shape.alone or shape.wait_factor == 1.0):
             cpu, idle = run_time, 0.0
     python = cpu * shape.gil_share
     return Split(python, cpu - python, wait, idle - wait)

@@ -229,7 +229,7 @@ class Probe:
 
     @property
     def seconds_a_look(self) -> float:
-        """How much time each look stands for; known once it looks no more."""
+        """How much time each look stands for."""
         return self._looking_ns / 1e9 / max(1, self._ticks)
 
     def __enter__(self) -> Self:
@@ -254,8 +254,8 @@ class Probe:
             self._held += held
             if self._eyes is not None:
                 self._count(self._seen(self._eyes, asked), held=held)
+            self._looking_ns = time.perf_counter_ns() - began
         queue.close()
-        self._looking_ns = time.perf_counter_ns() - began
 
     def _seen(self, eyes: Eyes, asked: int) -> list[tuple[str, ThreadState | None]]:
         """What the workers whose turn it is are doing; `None` where the handler has ended meanwhile."""

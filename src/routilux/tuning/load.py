@@ -72,7 +72,10 @@ class Load(NamedTuple):
 
     @property
     def from_a_source(self) -> bool:
-        """Whether a source gave them, which stays on a thread of the calling process wherever others run."""
+        """Whether a source gave them, which stays on a thread of the calling process wherever others run.
+
+        It gives one value for several activations, so that it is counted for more than it takes: what errs, stays.
+        """
         return math.isinf(self.others)
 
     def resembles(self, other: Load, change: float) -> bool:

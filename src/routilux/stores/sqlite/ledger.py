@@ -184,7 +184,8 @@ class Ledger:
                     break
                 opened.answers.append(answer)
             else:
-                opened.insert(self._connection)
+                whole = opened.insert(self._connection)
+                assert whole  # Whoever has begun an immediate transaction has the epoch.
                 self._open = left_by(changes, opened)
                 self._connection.execute("COMMIT")
                 return opened
