@@ -23,6 +23,7 @@ from routilux.drivers.cluster.driver import ClusterDriver
 from routilux.drivers.cluster.port import Call
 from routilux.errors import WorkerLostError
 from tests.drivers.host import Collector, station_of
+from tests.old_pythons import threads_at_the_end
 
 PATIENCE = 50
 pytestmark = pytest.mark.timeout(120)
@@ -107,6 +108,7 @@ def test_a_cluster_that_is_killed_while_it_starts_is_started_again() -> None:
     assert len(killed) == 1
 
 
+@threads_at_the_end
 def test_a_program_that_has_come_to_its_end_waits_for_its_job() -> None:
     """Nothing that needs an executor works any more by then."""
     program = """

@@ -19,6 +19,7 @@ from tests.faults.auditor import audited, facts_of, lines_of
 from tests.faults.program import KEY, Case, flow_of
 from tests.faults.runner import LATEST, kill, left_in_peace, must_end, started
 from tests.faults.trials import PATIENCE, Trials
+from tests.old_pythons import threads_at_the_end
 
 MODES = ["sequential", "concurrent", "asyncio", "multiprocessing"]
 WITH_CLUSTERS = [*MODES, "distributed"]
@@ -106,7 +107,7 @@ def program(case: Case, how: str) -> int:
                 os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("mode", WITH_CLUSTERS)
+@pytest.mark.parametrize("mode", [*MODES, pytest.param("distributed", marks=threads_at_the_end)])
 def test_a_program_that_ends_leaves_a_job_that_goes_on(mode: str, trials: Trials) -> None:
     few = mode == "distributed"
 
