@@ -52,6 +52,14 @@ def wait_until_noticed(call: Call) -> None:
         time.sleep(0.005)
 
 
+def wait_until_forgotten(cluster: DaskCluster) -> None:
+    """Waits until the cluster has heard that nobody wants the replies any more, which takes it some milliseconds."""
+    assert cluster._client is not None
+    until = time.monotonic() + PATIENCE
+    while any(cluster._client.has_what().values()):
+        assert time.monotonic() < until
+
+
 @pytest.fixture(scope="module")
 def dask() -> Iterator[DaskCluster]:
     """Somebody's cluster, which tries again what died with a worker, as Dask does unless it is told not to."""
@@ -72,11 +80,12 @@ def test_what_was_settled_is_not_run_again_when_its_workers_die(
             signatures.write(f"{number} {os.getpid()}\n")
         return number
 
-    host = Collector()
-    host.driver = ClusterDriver(host, SystemClock(), DaskCluster(None, 2), "test")
+    host, cluster = Collector(), DaskCluster(None, 2)
+    host.driver = ClusterDriver(host, SystemClock(), cluster, "test")
     gc.disable()
     try:
         assert host.values(station_of(signed, "number"), range(100)) == list(range(100))
+        wait_until_forgotten(cluster)
         for pid in {line.split()[1] for line in (tmp_path / "signatures").read_text().splitlines()}:
             os.kill(int(pid), signal.SIGKILL)
         while host.values(station_of(signed, "number"), range(100, 200)) != list(range(100, 200)):
