@@ -25,7 +25,9 @@ def test_a_number_of_workers_is_for_the_jobs_own_mode():
 def test_what_is_no_setting_of_a_job_may_be_a_first_message():
     flow = Flow("numbers")
     flow.add_routine(lambda n: n, "numbers")
-    wanted = r"Flow 'numbers': There is no setting 'n'\. Known: .* as entry_params=\{'n': 5\}\."
+    wanted = (
+        r"Flow 'numbers': There is no setting 'n'\. Known: .* Give the first messages .* as entry_params=\{'n': 5\}\.$"
+    )
     with pytest.raises(SettingError, match=wanted):
         flow.execute("numbers", n=5)
     with pytest.raises(SettingError, match=r"entry_params=\{'text': \.\.\.\}"):

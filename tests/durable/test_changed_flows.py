@@ -1,6 +1,5 @@
 """F20: a job whose flow was edited goes on with the structure it began with, or stays whole and says what it lacks."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from hypothesis import strategies as some
 from routilux import Flow, Skip, batch, collect, routine
 from routilux.errors import RecoveryError
 from routilux.stores.check import check
+from tests.durable.copies import as_after_a_crash
 
 COUNT, BREAKS_AT = 9, 4
 ADDITIONS = {"a routine", "a connection", "an entry", "an event", "a default", "other settings", "another strategy"}
@@ -111,10 +111,7 @@ def result_of(flow: Flow) -> object:
 def test_a_job_outlives_every_edit_of_its_flow(interrupted: Path, edits: frozenset[str]) -> None:
     expected = [[2 * number for number in range(COUNT)]]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "jobs.db")
-        for one in interrupted.parent.iterdir():
-            if one.is_file():
-                shutil.copy(one, path.parent)
+        path = as_after_a_crash(interrupted, Path(folder, "copy"))
         losses = edits & LOSSES.keys()
         if losses:
             with pytest.raises(RecoveryError, match="It stays as it is"):
@@ -126,8 +123,6 @@ def test_a_job_outlives_every_edit_of_its_flow(interrupted: Path, edits: frozens
 
 @pytest.mark.parametrize("edit", LOSSES)
 def test_what_an_edit_took_away_is_named(interrupted: Path, edit: str, tmp_path: Path) -> None:
-    for one in interrupted.parent.iterdir():
-        if one.is_file():
-            shutil.copy(one, tmp_path)
+    path = as_after_a_crash(interrupted, tmp_path / "copy")
     with pytest.raises(RecoveryError, match=LOSSES[edit]):
-        result_of(flow_with(tmp_path / "jobs.db", frozenset({edit})))
+        result_of(flow_with(path, frozenset({edit})))

@@ -1,10 +1,8 @@
 """What a flow with a store promises, in every mode."""
 
 import asyncio
-import shutil
 import signal
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -19,6 +17,7 @@ from routilux.errors import (
 )
 from routilux.stores.sqlite.store import open_store
 from routilux.testing import ManualClock
+from tests.durable.copies import as_after_a_crash
 
 IN_THIS_PROCESS = pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])
 
@@ -44,15 +43,6 @@ def squares(path, **settings):
         flow.add_routine(one)
     flow.chain("numbers", "square", "total")
     return flow
-
-
-def as_after_a_crash(path, folder):
-    """A copy of a store that nobody has closed: what another process would find if this one died now."""
-    folder.mkdir()
-    for part in ("", "-wal"):
-        if (found := Path(f"{path}{part}")).exists():
-            shutil.copy(found, folder / found.name)
-    return folder / path.name
 
 
 @pytest.fixture
