@@ -37,6 +37,8 @@ class Rotation:
         """The jobs that are not over, in the order in which they came."""
         self._turns: dict[ExecutionMode, deque[Seat]] = {mode: deque() for mode in ExecutionMode}
         """By mode: the jobs that may have something to start, each in its turn."""
+        self.reserved: dict[ExecutionMode, int] = dict.fromkeys(ExecutionMode, 0)
+        """By mode: for how many attempts, taken and not yet given to the driver, a place of it is kept."""
 
     def add(self, seat: Seat) -> None:
         """A job begins."""
@@ -65,7 +67,7 @@ class Rotation:
         for driver in self._crew:
             mode = driver.mode
             turns = self._turns[mode]
-            while turns and driver.free > 0:
+            while turns and driver.free > self.reserved[mode]:
                 seat = turns.popleft()
                 machine = seat.course.machine
                 if seat.elastic and seat.sized_at != moment:

@@ -1,9 +1,11 @@
 """Whatever part of a stored job's past has reached the disk, the job goes on from there to the same end."""
 
+import asyncio
 import sqlite3
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -118,6 +120,38 @@ def test_what_may_run_at_most_once_does_not_run_again(options, tmp_path):
         with pytest.raises(WorkerLostError, match="Flow 'deadly', routine 'work': the process that ran activation 1"):
             job.raise_for_status()
     assert calls == [1]
+
+
+@pytest.mark.parametrize("mode", ["concurrent", "asyncio"])
+def test_what_is_noted_before_it_begins_takes_a_worker_like_anything_else(mode, tmp_path):
+    inside, most = [], []
+
+    @routine
+    def numbers(count: int):
+        yield from range(count)
+
+    @contextmanager
+    def counted(number: int):
+        inside.append(number)
+        most.append(len(inside))
+        yield
+        inside.remove(number)
+
+    def block(number: int):
+        with counted(number):
+            time.sleep(0.005)
+
+    async def wait(number: int):
+        with counted(number):
+            await asyncio.sleep(0.005)
+
+    work = routine(wait if mode == "asyncio" else block, delivery="at_most_once")
+    flow = Flow("noted", store=tmp_path / "jobs.db", execution_mode=mode, max_workers=2)
+    flow.chain(numbers, work)
+    with flow:
+        job = flow.execute("numbers", {"count": 30})
+    assert (len(most), job.status) == (30, JobStatus.COMPLETED)
+    assert max(most) == 2
 
 
 def test_what_kills_its_process_again_and_again_is_given_up(tmp_path):

@@ -103,6 +103,7 @@ class DurableRotation(Rotation):
             return
         seat.log.shortening.begins(activation)
         if seat.log.must_note(activation):
+            self.reserved[driver.mode] += 1
             begins = Begun(activation[0], activation[5], self._clock.now())
             seat.log.append_begun(begins, lambda error: self.hear(seat, Noted(driver, activation, error)))
         else:
@@ -276,6 +277,8 @@ class DurableEngine(Engine):
         """What was kept happens now, unless the job has been let go meanwhile."""
         assert isinstance(word, (Kept, Noted))
         seat.stepped = True
+        if isinstance(word, Noted):
+            self._jobs.reserved[word.driver.mode] -= 1
         if isinstance(word, Kept) and isinstance(word.error, TransactionError) and not seat.told:
             # An outcome that writes comes alone.
             for outcome in word.facts:
