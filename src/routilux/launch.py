@@ -136,14 +136,13 @@ class Launch:
         `key` names a stored job, which may be there already.
         """
         if planned.settings.store is not None:
-            in_thread = planned.plan.modes == {ExecutionMode.SEQUENTIAL}
-            used = None if in_thread else engine or (None if own else self.block.engine)
+            used = None if planned.plan.in_thread else engine or (None if own else self.block.engine)
             prepared: Prepared[Mode] = self.stores.of(planned.settings).submit(planned, key, used, streaming=streaming)
             return prepared
         _check_keyless(self._flow, key)
         if planned.settings.is_auto:
             return self._tuned(planned, own=own, streaming=streaming, engine=engine)
-        if planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
+        if planned.plan.in_thread:
             recorder = new_recorder(planned, self._flow.limits)
             course, first, history = self.new_course(planned, 1, 1, streaming=streaming, recorder=recorder)
             mode: Mode = SequentialMode(course, self.new_invoker(course, recorder), self._clock)

@@ -107,13 +107,13 @@ class SequentialDriver:
                 break
             if ready:
                 activation = popleft()
-                station = activation[1]
+                number, station, arguments, cause, fired, attempt, _ = activation
                 if not station.plain:
                     ready.appendleft(activation)
                     break
                 began = now()
                 try:
-                    value = station.call(*activation[2])
+                    value = station.call(*arguments)
                 except Exception as error:
                     ended = now()
                     failed(activation, error, began, ended)
@@ -121,12 +121,12 @@ class SequentialDriver:
                     self._broken_off(activation, error, began)
                 else:
                     ended = now()
-                    number, _, _, cause, fired, attempt, _ = activation
-                    kind, successor = type(value), station.successor if value is not None else None
-                    if successor is None or kind is GeneratorType or kind is CoroutineType or delivery.fired >= limit:
+                    kind, last = type(value), delivery.fired
+                    successor = station.successor if value is not None else None
+                    if successor is None or kind is GeneratorType or kind is CoroutineType or last >= limit:
                         settled(activation, value, began, ended)
                         continue
-                    delivery.fired = follower = delivery.fired + 1
+                    delivery.fired = follower = last + 1
                     make_ready((follower, successor, (value,), number, ended, 1, None))
                     record((job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, 0, None))
             elif suspended and suspended[0][1][0] in pulls:

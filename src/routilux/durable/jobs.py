@@ -195,7 +195,7 @@ class StoredJobs:
             )
         part = None if structure == forms.structure else part_of(self._flow, structure)
         planned = self._launch.plan_with(request.entry, request.params, request.settings, part)
-        if in_thread and planned.plan.modes == {ExecutionMode.SEQUENTIAL}:
+        if in_thread and planned.plan.in_thread:
             engine = None
         over = stored.status in FINISHED and not revived
         return self._prepared(planned, origin, engine, own=own, streaming=streaming, past=past, over=over)

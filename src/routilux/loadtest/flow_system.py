@@ -238,7 +238,7 @@ def load_test(
 
 def layout_of(flow: FlowDefinition, plan: Plan, engine: Engine) -> Layout:
     """What the jobs of a flow run on."""
-    if plan.modes == {ExecutionMode.SEQUENTIAL}:
+    if plan.in_thread:
         workers = {ExecutionMode.SEQUENTIAL: 1}
     else:
         engine.crew.equip(plan.modes, plan.mode, engine)

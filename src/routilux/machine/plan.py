@@ -81,6 +81,9 @@ class Station:
         self.direct = isinstance(self.rule, AllSlots) and len(self.names) == 1 and not self.holds
 
 
+_IN_THREAD = frozenset({ExecutionMode.SEQUENTIAL})
+
+
 class Target(NamedTuple):
     """Where an emission goes: a slot of a station, and what is read of it on the way."""
 
@@ -123,6 +126,11 @@ class Plan(NamedTuple):
     """Of each limited routine: how many of its activations may run at once, and what each needs of shared limits."""
     rates: Mapping[str, str]
     """The rates among what routines need, by name, as they are written."""
+
+    @property
+    def in_thread(self) -> bool:
+        """Whether all of it runs in sequence, in the thread of whoever asks."""
+        return self.modes == _IN_THREAD
 
     @property
     def scoped(self) -> bool:

@@ -28,14 +28,23 @@ class Counts(NamedTuple):
 UNUSUAL = tuple(status.value for status in ActivationStatus if status is not ActivationStatus.COMPLETED)
 
 
+SHORT = 256
+"""Records. Batches of no more come of short jobs, which are often alike: the same routines in the same order."""
+
+KINDS = 32
+"""So many different short batches are told apart before they are counted."""
+
+
 class Tally:
     """Counts records by routine and status; what is simply completed costs an addition for many at once."""
 
-    __slots__ = ("_records", "_unusual")
+    __slots__ = ("_alike", "_records", "_unusual")
 
     def __init__(self, counts: Mapping[str, Counts] | None = None) -> None:
         """Goes on from counts that there were."""
         self._records: Counter[str] = Counter()
+        self._alike: dict[tuple[str, ...], int] = {}
+        """By the routines of a short batch, in order: how many such there were that are not counted yet."""
         self._unusual: Counter[tuple[str, str]] = Counter()
         for routine_id, known in (counts or {}).items():
             self._records[routine_id] = known.executions + known.retried + known.yielded
@@ -44,7 +53,14 @@ class Tally:
 
     def add(self, records: Iterable[Record]) -> None:
         """Counts records of whatever routines."""
-        self._records.update(map(itemgetter(2), records))
+        routine_ids = tuple([record[2] for record in records])
+        if len(routine_ids) > SHORT:
+            self._count()
+            self._records.update(routine_ids)
+            return
+        self._alike[routine_ids] = self._alike.get(routine_ids, 0) + 1
+        if len(self._alike) > KINDS:
+            self._count()
 
     def add_unusual(self, unusual: Iterable[Record]) -> None:
         """Says of records, counted besides, that they did not simply complete."""
@@ -52,7 +68,15 @@ class Tally:
 
     def counts(self) -> dict[str, Counts]:
         """By routine id, in the order in which each was first seen."""
+        self._count()
         return {routine_id: self._counts(routine_id, total) for routine_id, total in list(self._records.items())}
+
+    def _count(self) -> None:
+        """Counts the short batches, each kind once."""
+        for routine_ids, times in self._alike.items():
+            for routine_id, count in Counter(routine_ids).items():
+                self._records[routine_id] += count * times
+        self._alike.clear()
 
     def _counts(self, routine_id: str, total: int) -> Counts:
         unusual = {status: count for status in UNUSUAL if (count := self._unusual[routine_id, status])}

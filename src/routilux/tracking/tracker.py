@@ -244,7 +244,7 @@ class _Jobs:
 
     def __init__(self) -> None:
         self._running: dict[str, tuple[int, int]] = {}
-        self._ended: Counter[str] = Counter()
+        self._ended: Counter[JobStatus] = Counter()
         self._worker_ns = 0
         self._busy_ns = 0
         self._busy_since = 0
@@ -261,7 +261,7 @@ class _Jobs:
     def finished(self, job_id: str, status: JobStatus, started: int, ended: int, workers: int) -> None:
         self._running.pop(job_id, None)
         self.most_workers = max(self.most_workers, workers)
-        self._ended[status.value] += 1
+        self._ended[status] += 1
         self._worker_ns += (ended - started) * workers
         self._unfolded.append(ended - started)
         if len(self._unfolded) >= WHOLE:
@@ -285,7 +285,7 @@ class _Jobs:
 
     def by_status(self) -> dict[str, int]:
         running = {"running": len(self._running)} if self._running else {}
-        return {**running, **self._ended}
+        return {**running, **{status.value: count for status, count in self._ended.items()}}
 
     def _fold(self) -> None:
         if self._unfolded:
