@@ -89,6 +89,9 @@ class Rotation:
                     kept = seat, activation
                 else:
                     begin(driver, seat, activation)
+                if len(turns) == 1:
+                    for another in machine.take_plain(driver.free - self.reserved[mode], mode):
+                        begin(driver, seat, another)
         return kept
 
     def may_follow(self, seat: Seat, activation: Activation) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from asyncio import Task
 from collections import deque
 from collections.abc import Sequence
 from threading import get_ident
@@ -106,11 +107,11 @@ class AsyncioDriver(LoopDriver):
 
     def spawn(self, seat: Seat, activation: Activation) -> None:
         """On the loop: gives an attempt a task."""
-        loop, runner = self._loop or self._there(), Runner(self, seat, activation)
+        runner = Runner(self, seat, activation)
         self.runners.add(runner)
-        name, context = activation[1].routine_id, seat.context.copy()
+        loop, name = self._loop or self._there(), activation[1].routine_id
         # Not by the loop's `create_task`, whose factory may be eager: it would step the task within the engine's turn.
-        runner.task = asyncio.Task(runner, loop=loop, name=name, context=context)
+        runner.task = Task(runner, loop=loop, name=name, context=seat.context.copy())
 
     def _spawn_all(self) -> None:
         """On the loop: gives each attempt that was started elsewhere a task."""

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from routilux.errors import ActivationLimitError, ParkedLimitError
 from routilux.execution_mode import ExecutionMode
+from routilux.facts import Emissions
 from routilux.firing import Collect, First
 from routilux.guard import guarded
 from routilux.machine.gates import AllGate, BatchGate, CollectGate, Firing, FlushingGate, Gate, Message, make_gate
@@ -89,7 +90,7 @@ class Delivery:
         self._gates: dict[int, Gate] = {}
         for station in plan.flushing:
             self.gate_of(station)
-        self._max_parked = max_parked
+        self._max_parked = NO_LIMIT if max_parked is None else max_parked
         self.max_activations = NO_LIMIT if max_activations is None else max_activations
         self.queues: dict[ExecutionMode, Queue] = {mode: Queue() for mode in plan.modes}
         self.ready = self.queues[plan.mode].ready
@@ -127,20 +128,33 @@ class Delivery:
         targets = station.outputs[event]
         if not targets and event != ERROR:
             self.left.append((station.routine_id, event, value))
-        for number, target in enumerate(targets):
+        if place is not None and len(targets) > 1:
+            for number, target in enumerate(targets):
+                self._deliver(target, value, cause, (place[0], (*place[1], number)), moment)
+            return
+        for target in targets:
             if place is None and target.easy and self.fired < self.max_activations:
                 self.fired += 1
                 self.ready.append((self.fired, target.station, (value,), cause, moment, 1, None))
-                continue
-            if target.hoards:
+            elif target.hoards:
                 gate = self._gates.get(target.station.index) or self.gate_of(target.station)
                 assert isinstance(gate, CollectGate)
                 gate.hoard(value)
-                continue
-            there = place
-            if place is not None and len(targets) > 1:
-                there = place[0], (*place[1], number)
-            self._deliver(target, value, cause, there, moment)
+            elif target.joins:
+                self._join(target.station, target.position, value, cause, place, moment)
+            else:
+                self._deliver(target, value, cause, place, moment)
+
+    def emit_all(self, station: Station, emissions: Emissions, cause: int, moment: int) -> None:
+        """As `emit`, for all that one attempt emitted where nothing is gathered; what mostly follows is written out."""
+        outputs, ready, limit = station.outputs, self.ready.append, self.max_activations
+        for event, value in emissions:
+            targets = outputs[event]
+            if len(targets) == 1 and targets[0].easy and self.fired < limit:
+                self.fired = number = self.fired + 1
+                ready((number, targets[0].station, (value,), cause, moment, 1, None))
+            else:
+                self.emit(station, event, value, cause, None, moment)
 
     def begin(self, station: Station, messages: Mapping[str, Any], moment: int) -> None:
         """Fires the entry with its first messages; one whose rule wants a list waits with them for more."""
@@ -230,18 +244,12 @@ class Delivery:
             self._put(station, target.position, value, cause, place, moment)
 
     def _put(self, station: Station, position: int, value: Any, cause: int, place: Place | None, moment: int) -> None:
-        gate = self.gate_of(station)
+        gate = self._gates.get(station.index) or self.gate_of(station)
+        if isinstance(gate, AllGate) and not station.holds:
+            self._join(station, position, value, cause, place, moment)
+            return
         if isinstance(gate, CollectGate) and not station.holds:
             gate.hoard(value)
-            return
-        if isinstance(gate, AllGate) and not station.holds:
-            if place is not None:
-                place[0].live += 1
-            firing = gate.join(position, Message(value, cause, place))
-            if firing is None:
-                self.trouble = _too_many(self.plan.flow_id, gate, position, self._max_parked) or self.trouble
-            else:
-                self._let_through(station, firing, cause, moment)
             return
         fresh = isinstance(gate, BatchGate) and not gate.wants_flush
         broken = gate.put(position, Message(value, cause, place))
@@ -255,12 +263,27 @@ class Delivery:
         if isinstance(gate, BatchGate):
             if fresh and gate.wants_flush:
                 self.new_batches.append(gate)
-        else:
-            self.trouble = _too_many(self.plan.flow_id, gate, position, self._max_parked) or self.trouble
+        elif gate.parked_in(position) > self._max_parked:
+            self.trouble = _too_many(self.plan.flow_id, gate, position, self._max_parked)
+
+    def _join(self, station: Station, position: int, value: Any, cause: int, place: Place | None, moment: int) -> None:
+        """As `_put`, where every slot must hold a message and none keeps its own."""
+        gate = self._gates.get(station.index) or self.gate_of(station)
+        assert isinstance(gate, AllGate)
+        if place is not None:
+            place[0].live += 1
+        firing = gate.join(position, Message(value, cause, place))
+        if firing is not None:
+            self._let_through(station, firing, cause, moment)
+        elif gate.parked_in(position) > self._max_parked:
+            self.trouble = _too_many(self.plan.flow_id, gate, position, self._max_parked)
 
     def _let_through(self, station: Station, firing: Firing, cause: int, moment: int) -> None:
         if self.contributors is not None:
             _note(self.contributors, self.fired + 1, {message.cause for message in firing.consumed})
+        if self.root is None:
+            self.fire(station, firing.arguments, cause, None, moment)
+            return
         places = [message.place for message in firing.consumed if message.place is not None]
         if not places or isinstance(station.rule, Collect):
             self.fire(station, firing.arguments, cause, self.root, moment)
@@ -324,10 +347,8 @@ def _mixed(station: Station) -> Exception:
     return error
 
 
-def _too_many(flow_id: str, gate: Gate, position: int, limit: int | None) -> ParkedLimitError | None:
+def _too_many(flow_id: str, gate: Gate, position: int, limit: int) -> ParkedLimitError:
     """What is wrong where more messages wait in a slot than may."""
-    if limit is None or gate.parked_in(position) <= limit:
-        return None
     names = gate.station.names
     lacking = ", ".join(repr(names[one]) for one in gate.lacking) or "the same key"
     return ParkedLimitError(

@@ -38,6 +38,9 @@ class FanOuts:
         if place is None and type(emissions) is Pages:
             emit_pages(self._delivery, station, emissions, number, moment)
             return
+        if place is None and len(emissions) > 1:
+            self._delivery.emit_all(station, emissions, number, moment)
+            return
         for event, value in emissions:
             there = place
             if progress is not None and place is not None and event != ERROR:

@@ -146,21 +146,22 @@ class AllGate(Gate):
 
     def join(self, position: int, message: Message) -> Firing | None:
         """As `put`, and then `take`, where no slot keeps its message: what mostly happens, at half the cost."""
-        queues = self._queues
-        queues[position].append(message)
-        return self._take() if all(queues.values()) else None
+        queue = self._queues[position]
+        queue.append(message)
+        # What waited there before was not enough, so one more of the same slot is not either.
+        return self._joined() if len(queue) == 1 and all(self._queues.values()) else None
 
     def _put(self, position: int, message: Message) -> None:
         self._queues[position].append(message)
 
     def _take(self) -> Firing | None:
-        queues = self._queues
-        if not queues or not all(queues.values()):
-            return None
-        consumed = [queue.popleft() for queue in queues.values()]
+        return self._joined() if self._queues and all(self._queues.values()) else None
+
+    def _joined(self) -> Firing:
+        consumed = [queue.popleft() for queue in self._queues.values()]
         if not self.held:
             return Firing(tuple([message.value for message in consumed]), consumed)
-        values = {**self.held, **{position: one.value for position, one in zip(queues, consumed, strict=True)}}
+        values = {**self.held, **{position: one.value for position, one in zip(self._queues, consumed, strict=True)}}
         return Firing(tuple(values[position] for position in range(len(self.station.names))), consumed)
 
     def parked(self) -> dict[int, int]:

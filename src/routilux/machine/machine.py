@@ -28,12 +28,7 @@ from routilux.facts import ActivationStatus, Emissions, Frame, JobStatus, Origin
 from routilux.firing import Batch
 from routilux.guard import text_of
 from routilux.machine.admission import Admission
-from routilux.machine.complaints import (
-    is_mistake,
-    objection,
-    raised_elsewhere,
-    stop_iteration,
-)
+from routilux.machine.complaints import objection, raised_elsewhere, stop_iteration
 from routilux.machine.delivery import Activation, Delivery, Misfire
 from routilux.machine.failures import Failures
 from routilux.machine.fanouts import FanOuts
@@ -150,6 +145,18 @@ class Machine:
             if not ready:
                 return None
         return None
+
+    def take_plain(self, most: int, mode: ExecutionMode) -> list[Activation]:
+        """What `take` would give next, one after another, as far as it needs no look at anything else."""
+        queue, running, found = self.queues[mode], self.running, list[Activation]()
+        if queue.suspended or self.streaming or self.paused or self.end is not None:
+            return found
+        ready = queue.ready
+        while ready and len(found) < most and ready[0][1].plain:
+            activation = ready.popleft()
+            running[activation[0]] = activation
+            found.append(activation)
+        return found
 
     def _may_begin(self, activation: Activation, moment: int) -> bool:
         """Whether something ready may begin; a page of activations only makes way for them."""
@@ -311,7 +318,8 @@ class Machine:
     def _returned(self, activation: Activation, value: Any, began: int, ended: int, worker: int) -> None:
         """As `settled`, where more follows than one plain activation."""
         number, station, _, cause, fired, attempt, place = activation
-        if place is not None or not station.declares_output or is_mistake(value):
+        kind = type(value)
+        if place is not None or not station.declares_output or kind is GeneratorType or kind is CoroutineType:
             self.emitted(activation, ((OUTPUT, value),), began, ended, worker)
             return
         self._record(

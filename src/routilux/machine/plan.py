@@ -96,6 +96,8 @@ class Target(NamedTuple):
     """Whether each message fires, as it is, in the job's own mode: nothing is read, joined or gathered."""
     hoards: bool
     """Whether each message, as it is, only becomes one of a list of everything."""
+    joins: bool
+    """Whether each message, as it is, waits for one of every other slot."""
 
     @property
     def keeps(self) -> bool:

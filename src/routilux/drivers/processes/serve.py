@@ -126,11 +126,12 @@ class Server:
 
     def _sealed(self, order: Order, answer: Answer) -> bytes | Segment:
         """An answer as it goes to the board; raises where memory and disk are full."""
-        stays = self._far.recipe(order.key).stays
-        if stays and answer.error is None:
-            answer = answer._replace(emissions=self._laid_aside(answer.emissions, stays))
         aside: list[memoryview] = []
         packed = self._far.pack(order, answer, aside, bare=True)
+        stays = self._far.recipe(order.key).stays
+        if stays and answer.error is None and (aside or len(packed) > INLINE_BYTES):
+            answer = answer._replace(emissions=self._laid_aside(answer.emissions, stays))
+            packed = self._far.pack(order, answer, aside, bare=True)
         return self._folders.lay(packed, aside)
 
     def _understood(self, key: int, inputs: bytes | Segment) -> Any:

@@ -170,9 +170,9 @@ class Worker(threading.Thread):
             errand.size, errand.pickle_ns = _size(inputs), 2 * (perf_counter_ns() - before)
         if isinstance(inputs, Segment):
             self._segments.append(inputs)
-        settings = seat.course.machine.settings
-        most = settings.max_pending or self._desk.load.window
-        credit = min(pace.credit, most) if station.is_generator else 1
+        settings, credit = seat.course.machine.settings, 1
+        if station.is_generator:
+            credit = min(pace.credit, settings.max_pending or self._desk.load.window)
         return pace.key, seat.course.origin.job_id, number, attempt, errand.skip, credit, settings.room, inputs
 
     def _refuse(self, errands: Iterable[Errand], error: BaseException) -> None:
