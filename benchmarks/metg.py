@@ -63,7 +63,7 @@ def metg(scale: float, repetitions: int) -> list[Figure]:
     for name, sizes in PATTERNS.items():
         pattern = sizes[scale < 1]
         with open_for(pattern) as contender:
-            found = ours[name] = [least_granularity(contender) for _ in range(max(1, repetitions // 4))]
+            found = ours[name] = [least_granularity(contender) for _ in range(max(1, repetitions // 2))]
         peers[name] = _of_peers(pattern, min(found)) if scale >= 1 else {}
         note = ", ".join(f"{title} {duration(seconds)}" for title, seconds in peers[name].items())
         measure = f"METG(50 %), two processes, {name} pattern of {pattern.tasks:,} tasks"

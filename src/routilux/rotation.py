@@ -90,7 +90,7 @@ class Rotation:
                 else:
                     begin(driver, seat, activation)
                 if len(turns) == 1:
-                    for another in machine.take_plain(driver.free - self.reserved[mode], mode):
+                    for another in machine.take_more(driver.free - self.reserved[mode], mode):
                         begin(driver, seat, another)
         return kept
 

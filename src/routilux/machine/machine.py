@@ -17,7 +17,7 @@ the job is quiescent, and what could only be handed over at the end is, before t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import CoroutineType, GeneratorType
 from typing import Any
 
@@ -146,17 +146,17 @@ class Machine:
                 return None
         return None
 
-    def take_plain(self, most: int, mode: ExecutionMode) -> list[Activation]:
-        """What `take` would give next, one after another, as far as it needs no look at anything else."""
-        queue, running, found = self.queues[mode], self.running, list[Activation]()
+    def take_more(self, most: int, mode: ExecutionMode) -> Iterator[Activation]:
+        """What `take` would give next, one after another, up to where more than the queue must be looked at."""
+        queue, running = self.queues[mode], self.running
         if queue.suspended or self.streaming or self.paused or self.end is not None:
-            return found
+            return
         ready = queue.ready
-        while ready and len(found) < most and ready[0][1].plain:
+        while ready and most > 0 and not ready[0][1].limited and ready[0][1].timeout_ns is None:
+            most -= 1
             activation = ready.popleft()
             running[activation[0]] = activation
-            found.append(activation)
-        return found
+            yield activation
 
     def _may_begin(self, activation: Activation, moment: int) -> bool:
         """Whether something ready may begin; a page of activations only makes way for them."""

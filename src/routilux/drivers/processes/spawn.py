@@ -11,7 +11,7 @@ import select
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -35,15 +35,8 @@ class Spawned:
     process: subprocess.Popen[bytes]
     channel: Connection
     lifeline: Connection
-
-    def answers_within(self, seconds: float) -> bool:
-        """Waits so long for a word of it, or its end."""
-        if sys.platform == "win32":
-            return self.channel.poll(seconds)
-        # What the channel has for it makes a selector each time.
-        poll = select.poll()
-        poll.register(self.channel.fileno(), select.POLLIN)
-        return bool(poll.poll(seconds * 1000))
+    answers_within: Callable[[float], bool]
+    """Waits so many seconds for a word of it, or its end."""
 
     def farewell(self) -> str:
         """Sees to it that the process has ended, and says how it did."""
@@ -81,7 +74,7 @@ def spawn(board: Path, folders: Sequence[Path], name: str) -> Spawned:
     finally:
         theirs.close()
         lifeline_end.close()
-    return Spawned(process, ours, lifeline)
+    return Spawned(process, ours, lifeline, _asking(ours))
 
 
 def why_none_starts() -> str:
@@ -111,6 +104,9 @@ def _importable() -> list[str]:
 
 if sys.platform == "win32":
 
+    def _asking(channel: Connection) -> Callable[[float], bool]:
+        return channel.poll
+
     def _started(command: list[str], handles: tuple[int, int]) -> subprocess.Popen[bytes]:
         for handle in handles:
             os.set_handle_inheritable(handle, True)
@@ -118,6 +114,12 @@ if sys.platform == "win32":
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, startupinfo=startup)
 
 else:
+
+    def _asking(channel: Connection) -> Callable[[float], bool]:
+        """What waits for a channel; what the channel has for it makes a selector each time."""
+        poll = select.poll()
+        poll.register(channel.fileno(), select.POLLIN)
+        return lambda seconds: bool(poll.poll(seconds * 1000))
 
     def _started(command: list[str], handles: tuple[int, int]) -> subprocess.Popen[bytes]:
         """With Ctrl-C blocked from its first moment, until the worker has learnt to ignore it."""
