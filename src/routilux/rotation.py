@@ -89,8 +89,8 @@ class Rotation:
                     kept = seat, activation
                 else:
                     begin(driver, seat, activation)
-                if len(turns) == 1:
-                    for another in machine.take_more(driver.free - self.reserved[mode], mode):
+                if len(turns) == 1 and not machine.streaming:
+                    for another in machine.admission.more(machine.running, driver.free - self.reserved[mode], mode):
                         begin(driver, seat, another)
         return kept
 

@@ -164,8 +164,7 @@ class Runner(Coroutine[Any, Any, None]):
                     if ended - self._since > BLOCKED_NS:
                         self._report()
                     driver.busy -= 1
-                    driver.runners.discard(self)
-                    self.task = None
+                    self._is_through()
                     return
                 if lets_go or not (ready and ready[0][1].plain):
                     following = host.let_go(driver, seat)

@@ -7,7 +7,7 @@ take; what it keeps back waits here and is offered again when something was give
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from routilux.execution_mode import ExecutionMode
 from routilux.machine.delivery import Activation, Queue
@@ -50,6 +50,15 @@ class Admission:
         if not self._mixed:
             return bool(self.home.ready or self.home.suspended)
         return any(self._queues.values()) or any(lane.waiting for lane in self.lanes.values())
+
+    def more(self, running: dict[int, Activation], most: int, mode: ExecutionMode) -> Iterator[Activation]:
+        """What is to start next in a mode, up to where more than its queue must be looked at; it is `running` then."""
+        ready, suspended = self._queues[mode].ready, self._queues[mode].suspended
+        while ready and most > 0 and ready[0][1].unhindered and not suspended:
+            most -= 1
+            activation = ready.popleft()
+            running[activation[0]] = activation
+            yield activation
 
     def ask(self, suspended: list[tuple[int, Activation]], room: int, *, idle: bool) -> Activation | None:
         """Takes out the open generator to be asked for a value: the youngest, while less than `room` is pending.

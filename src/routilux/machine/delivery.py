@@ -7,12 +7,11 @@ about failures: what goes wrong on the way is left in `misfires` and `trouble` f
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.errors import ActivationLimitError, ParkedLimitError
 from routilux.execution_mode import ExecutionMode
-from routilux.facts import Emissions
 from routilux.firing import Collect, First
 from routilux.guard import guarded
 from routilux.machine.gates import AllGate, BatchGate, CollectGate, Firing, FlushingGate, Gate, Message, make_gate
@@ -145,17 +144,6 @@ class Delivery:
             else:
                 self._deliver(target, value, cause, place, moment)
 
-    def emit_all(self, station: Station, emissions: Emissions, cause: int, moment: int) -> None:
-        """As `emit`, for all that one attempt emitted where nothing is gathered; what mostly follows is written out."""
-        outputs, ready, limit = station.outputs, self.ready.append, self.max_activations
-        for event, value in emissions:
-            targets = outputs[event]
-            if len(targets) == 1 and targets[0].easy and self.fired < limit:
-                self.fired = number = self.fired + 1
-                ready((number, targets[0].station, (value,), cause, moment, 1, None))
-            else:
-                self.emit(station, event, value, cause, None, moment)
-
     def begin(self, station: Station, messages: Mapping[str, Any], moment: int) -> None:
         """Fires the entry with its first messages; one whose rule wants a list waits with them for more."""
         names, holds = station.names, station.holds
@@ -195,7 +183,7 @@ class Delivery:
         if not self._gates:
             return False
         flushing = [gate for gate in self._gates.values() if isinstance(gate, FlushingGate) and gate.wants_flush]
-        scopes = self._stuck_scopes() if self.root is not None else []
+        scopes = _stuck_scopes(self._gates.values(), self.plan) if self.root is not None else []
         first = min(flushing, key=lambda gate: (gate.station.rank, gate.station.index), default=None)
         if scopes:
             deepest = max(scopes, key=lambda scope: scope.depth)
@@ -320,17 +308,18 @@ class Delivery:
             _note(self.contributors, self.fired + 1, {item[3] for item in items})
         self.fire(station, ([item[2] for item in items],), cause, scope.outer, moment)
 
-    def _stuck_scopes(self) -> list[Scope]:
-        """The open scopes in which nothing is live but messages whose partners did not come."""
-        found: dict[Scope, None] = {}
-        for gate in self._gates.values():
-            for message in gate.messages():
-                scope = message.place[0] if message.place is not None else None
-                while scope is not None and scope.outer is not None:
-                    if any(station.index not in scope.served for station in self.plan.closers[scope.opener or ""]):
-                        found[scope] = None
-                    scope = scope.outer[0]
-        return list(found)
+
+def _stuck_scopes(gates: Iterable[Gate], plan: Plan) -> list[Scope]:
+    """The open scopes in which nothing is live but messages whose partners did not come."""
+    found: dict[Scope, None] = {}
+    for gate in gates:
+        for message in gate.messages():
+            scope = message.place[0] if message.place is not None else None
+            while scope is not None and scope.outer is not None:
+                if any(station.index not in scope.served for station in plan.closers[scope.opener or ""]):
+                    found[scope] = None
+                scope = scope.outer[0]
+    return list(found)
 
 
 def _note(contributors: dict[int, tuple[int, ...]], number: int, causes: set[int]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from routilux.facts import Emissions
 from routilux.machine.delivery import Activation, Delivery
 from routilux.machine.folded import emit_pages
+from routilux.machine.plan import Station
 from routilux.machine.scopes import Place, Scope
 from routilux.page import Pages
 from routilux.slots import ERROR
@@ -39,7 +40,7 @@ class FanOuts:
             emit_pages(self._delivery, station, emissions, number, moment)
             return
         if place is None and len(emissions) > 1:
-            self._delivery.emit_all(station, emissions, number, moment)
+            _emit_all(self._delivery, station, emissions, number, moment)
             return
         for event, value in emissions:
             there = place
@@ -80,3 +81,15 @@ class FanOuts:
         if alone and progress.scope is None and not progress.emissions:
             return place
         return progress.scope or place[0], (*place[1], progress.emissions)
+
+
+def _emit_all(delivery: Delivery, station: Station, emissions: Emissions, cause: int, moment: int) -> None:
+    """As `Delivery.emit`, for all that one attempt emitted outside any fan-out; what mostly follows is written out."""
+    outputs, ready, limit = station.outputs, delivery.ready.append, delivery.max_activations
+    for event, value in emissions:
+        targets = outputs[event]
+        if len(targets) == 1 and targets[0].easy and delivery.fired < limit:
+            delivery.fired = number = delivery.fired + 1
+            ready((number, targets[0].station, (value,), cause, moment, 1, None))
+        else:
+            delivery.emit(station, event, value, cause, None, moment)

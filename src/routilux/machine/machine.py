@@ -17,7 +17,7 @@ the job is quiescent, and what could only be handed over at the end is, before t
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import CoroutineType, GeneratorType
 from typing import Any
 
@@ -145,18 +145,6 @@ class Machine:
             if not ready:
                 return None
         return None
-
-    def take_more(self, most: int, mode: ExecutionMode) -> Iterator[Activation]:
-        """What `take` would give next, one after another, up to where more than the queue must be looked at."""
-        queue, running = self.queues[mode], self.running
-        if queue.suspended or self.streaming or self.paused or self.end is not None:
-            return
-        ready = queue.ready
-        while ready and most > 0 and not ready[0][1].limited and ready[0][1].timeout_ns is None:
-            most -= 1
-            activation = ready.popleft()
-            running[activation[0]] = activation
-            yield activation
 
     def _may_begin(self, activation: Activation, moment: int) -> bool:
         """Whether something ready may begin; a page of activations only makes way for them."""

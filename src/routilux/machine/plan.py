@@ -73,11 +73,14 @@ class Station:
 
     limited: bool = field(init=False)
     """Whether its activations may have to wait although a worker is free."""
+    unhindered: bool = field(init=False)
+    """Whether they need nothing but a free worker, and no timer."""
     direct: bool = field(init=False)
     """Whether one message is all it takes to fire."""
 
     def __post_init__(self) -> None:
         self.limited = self.limit is not None or bool(self.needs) or self.folded
+        self.unhindered = not self.limited and self.timeout_ns is None
         self.direct = isinstance(self.rule, AllSlots) and len(self.names) == 1 and not self.holds
 
 
