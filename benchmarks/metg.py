@@ -57,13 +57,16 @@ def metg(scale: float, repetitions: int) -> list[Figure]:
     """Ours on each pattern beside the peers; and the granularity at which all patterns are worth two workers.
 
     That last one is judged against the peers', because a flow is seldom of one pattern: where nothing depends on
-    anything, handing out chunks of a list costs next to nothing. Small sizes are measured without peers.
+    anything, handing out chunks of a list costs next to nothing. Small sizes are measured without peers; those come
+    last, because some leave threads behind that slow down whoever is measured after.
     """
-    figures, ours, peers = list[Figure](), dict[str, list[float]](), dict[str, dict[str, float]]()
-    for name, sizes in PATTERNS.items():
-        pattern = sizes[scale < 1]
+    patterns, figures = {name: sizes[scale < 1] for name, sizes in PATTERNS.items()}, list[Figure]()
+    ours, peers = dict[str, list[float]](), dict[str, dict[str, float]]()
+    for name, pattern in patterns.items():
         with open_for(pattern) as contender:
-            found = ours[name] = [least_granularity(contender) for _ in range(max(1, repetitions // 2))]
+            ours[name] = [least_granularity(contender) for _ in range(max(1, repetitions // 2))]
+    for name, pattern in patterns.items():
+        found = ours[name]
         peers[name] = _of_peers(pattern, min(found)) if scale >= 1 else {}
         note = ", ".join(f"{title} {duration(seconds)}" for title, seconds in peers[name].items())
         measure = f"METG(50 %), two processes, {name} pattern of {pattern.tasks:,} tasks"

@@ -46,10 +46,10 @@ class Text:
 
 
 @routine
-def walk(directory: Path, limit: int | None = None) -> Iterator[File]:
+def walk(directory: Path | str, limit: int | None = None) -> Iterator[File]:
     """Finds the files; it is asked for the next one when there is room for it."""
     for name in source.python_files(directory, limit):
-        yield File(directory, name)
+        yield File(Path(directory), name)
 
 
 @routine(error_strategy=Continue())
