@@ -134,7 +134,7 @@ def test_an_empty_directory_gives_an_empty_survey(tmp_path: Path, mode: Executio
 
 def test_a_directory_may_be_a_text_as_in_the_params_of_the_command_line(tree: Path) -> None:
     job = build_flow().execute("walk", {"directory": str(tree)})
-    assert job.result == examined(tree, ExecutionMode.SEQUENTIAL).survey
+    assert job.results["rank"] == [examined(tree, ExecutionMode.SEQUENTIAL).survey.ranking]
 
 
 def test_installed_packages_are_left_out(tmp_path: Path) -> None:
