@@ -325,6 +325,21 @@ def test_a_collect_gets_an_empty_list_of_nothing_and_once_only(flow, play):
     assert job.status == "completed"
 
 
+def test_a_collect_gets_one_field_of_everything(flow, play):
+    @routine(fires=collect())
+    def everything(xs):
+        return None
+
+    flow.add_routine(source)
+    flow.add_routine(everything)
+    flow.connect("source", "output", "everything", "xs", field="left")
+    job = play(flow, "source")
+    for left in (1, 2):
+        job.yields("source", {"left": left, "right": "not wanted"})
+    job.does("source")
+    assert job.does("everything") == ([1, 2],)
+
+
 def test_collects_in_a_row_come_one_after_another_from_upstream(flow, play):
     @routine(fires=collect())
     def everything(xs):
