@@ -547,11 +547,12 @@ def test_the_guard_holds_for_sources_and_bursts_too(mode):
     assert (job.status, job.counts.get("same")) == ("failed", None)
 
 
-def test_too_many_messages_for_partners_that_do_not_come_fail_the_job():
+@pytest.mark.parametrize("rule", [{}, {"fires": keyed(lambda x: x)}])
+def test_too_many_messages_for_partners_that_do_not_come_fail_the_job(rule):
     flow = Flow("parked", max_parked=10)
     flow.add_routine(numbers)
     flow.add_routine(lambda x: None, "never")
-    flow.add_routine(lambda a, b: a, "pair")
+    flow.add_routine(routine(**rule)(lambda a, b: a), "pair")
     flow.connect("numbers", "output", "pair", "a")
     flow.connect("numbers", "output", "never", "x")
     flow.connect("never", "output", "pair", "b")
