@@ -7,7 +7,7 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter_ns
@@ -29,6 +29,9 @@ DONE = b"done"
 
 PLAIN, REFERENCE = 0, 1
 """Of an outcome on the board: whether it is the pickle itself, or says in which segment that lies."""
+
+_COPIED = (bytes, bytearray, str)
+"""What is copied to be pickled, so that large ones are not pickled twice."""
 
 Sent: TypeAlias = tuple[int, str, int, int, int, int, int | None, "bytes | Segment"]
 """An order on its way: key of the recipe, job, activation, attempt, values to skip, credit, room; what goes in."""
@@ -127,12 +130,13 @@ class Server:
     def _sealed(self, order: Order, answer: Answer) -> bytes | Segment:
         """An answer as it goes to the board; raises where memory and disk are full."""
         aside: list[memoryview] = []
-        packed = self._far.pack(order, answer, aside, bare=True)
-        stays = self._far.recipe(order.key).stays
-        if stays and answer.error is None and (aside or len(packed) > INLINE_BYTES):
-            answer = answer._replace(emissions=self._laid_aside(answer.emissions, stays))
+        stays = self._far.recipe(order.key).stays if answer.error is None else ()
+        if not (stays and any(len(value) > INLINE_BYTES for _, value in answer.emissions if type(value) in _COPIED)):
             packed = self._far.pack(order, answer, aside, bare=True)
-        return self._folders.lay(packed, aside)
+            if not (stays and (aside or len(packed) > INLINE_BYTES)):
+                return self._folders.lay(packed, aside)
+        answer = answer._replace(emissions=self._laid_aside(answer.emissions, stays))
+        return self._folders.lay(self._far.pack(order, answer, aside, bare=True), aside)
 
     def _understood(self, key: int, inputs: bytes | Segment) -> Any:
         """Reads recipe and inputs, which runs code of the user."""
@@ -140,7 +144,7 @@ class Server:
             self._far.learn(key, pickle.loads(self._lessons[key]))
         return unpack(inputs)
 
-    def _laid_aside(self, emissions: Emissions, stays: frozenset[str]) -> Emissions:
+    def _laid_aside(self, emissions: Emissions, stays: Collection[str]) -> Emissions:
         """The emissions with large values that nobody else reads replaced by where they lie."""
         kept = []
         for event, value in emissions:
