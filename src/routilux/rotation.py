@@ -92,6 +92,8 @@ class Rotation:
                 if len(turns) == 1 and not machine.streaming:
                     for another in machine.admission.more(machine.running, driver.free - self.reserved[mode], mode):
                         begin(driver, seat, another)
+                        if driver.free <= self.reserved[mode]:  # it need not fall by one for each
+                            break
         return kept
 
     def may_follow(self, seat: Seat, activation: Activation) -> bool:

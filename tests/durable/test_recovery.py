@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import tempfile
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -12,13 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from routilux import Flow, Skip, routine
+from routilux import Context, Flow, Skip, routine
 from routilux.errors import ClusterUnavailableError, RecoveryError, StoreDamagedError, WorkerLostError
 from routilux.facts import FailureKind, JobStatus
 from routilux.stores.port import NewJob
 from routilux.stores.sqlite.store import open_store
 from tests.durable.snapshots import snapshots_after, without_begun
 from tests.properties.test_random_flows import HASTY, Calls, Place, build, has_delay, multiset, shapes
+
+PATIENCE = 30
 
 
 def past_of(path):
@@ -134,8 +137,10 @@ def test_what_is_noted_before_it_begins_takes_a_worker_like_anything_else(mode, 
     def counted(number: int):
         inside.append(number)
         most.append(len(inside))
-        yield
-        inside.remove(number)
+        try:
+            yield
+        finally:
+            inside.remove(number)
 
     def block(number: int):
         with counted(number):
@@ -152,6 +157,34 @@ def test_what_is_noted_before_it_begins_takes_a_worker_like_anything_else(mode, 
         job = flow.execute("numbers", {"count": 30})
     assert (len(most), job.status) == (30, JobStatus.COMPLETED)
     assert max(most) == 2
+
+
+@pytest.mark.parametrize("mode", ["concurrent", "asyncio"])
+def test_what_was_being_noted_when_its_job_was_cancelled_does_not_begin(mode, tmp_path):
+    ran, jobs = [], []
+    started = threading.Event()
+
+    @routine
+    def numbers(ctx: Context):
+        for number in range(5):
+            ctx.emit("output", number)
+
+    def cancel(number: int):
+        assert started.wait(PATIENCE)
+        ran.append(number)
+        jobs[0].cancel("enough")
+
+    async def cancel_there(number: int):
+        cancel(number)
+
+    work = routine(cancel_there if mode == "asyncio" else cancel, delivery="at_most_once")
+    flow = Flow("noted", store=tmp_path / "jobs.db", execution_mode=mode, max_workers=1)
+    flow.chain(numbers, work)
+    with flow:
+        jobs.append(flow.start("numbers"))
+        started.set()
+        assert jobs[0].wait(PATIENCE)
+    assert (ran, jobs[0].status) == ([0], JobStatus.CANCELLED)
 
 
 def test_what_kills_its_process_again_and_again_is_given_up(tmp_path):

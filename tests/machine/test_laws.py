@@ -407,6 +407,38 @@ def test_a_fan_out_of_a_plain_function_over_branches_is_gathered():
     assert flow.execute("numbers", {"n": 3}).results["all"] == [[0, 0], [10], [20, 2]]
 
 
+@pytest.mark.parametrize("listeners", [1, 2])
+def test_another_handler_of_a_routine_that_gathers_joins_as_any_other(listeners):
+    class Both(Routine):
+        def __init__(self):
+            super().__init__()
+            self.define_slot("xs", handler=self.everything, fires=gather())
+            self.define_slot("y", handler=self.pair)
+            self.define_slot("z", handler=self.pair)
+            self.define_event("output")
+
+        def everything(self, xs):
+            return list(xs)
+
+        def pair(self, y, z):
+            return y, z
+
+    flow = Flow("both")
+    flow.add_routine(numbers)
+    flow.add_routine(same)
+    flow.add_routine(lambda x: -x, "negated")
+    flow.add_routine(Both(), "both")
+    flow.connect("numbers", "same")
+    flow.connect("numbers", "negated")
+    flow.connect("same", "output", "both", "xs")
+    flow.connect("numbers", "output", "both", "y")
+    flow.connect("negated", "output", "both", "z")
+    if listeners == 2:
+        flow.connect("negated", flow.add_routine(lambda x: None, "also"))
+    results = flow.execute("numbers", {"n": 3}).raise_for_status().results["both"]
+    assert sorted(results, key=str) == [(0, 0), (1, -1), (2, -2), [0, 1, 2]]
+
+
 def test_a_fan_out_that_failed_is_closed_with_what_it_had_emitted():
     @routine(error_strategy=Continue())
     def source(n):

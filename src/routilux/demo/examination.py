@@ -48,8 +48,9 @@ class Text:
 @routine
 def walk(directory: Path | str, limit: int | None = None) -> Iterator[File]:
     """Finds the files; it is asked for the next one when there is room for it."""
+    directory = Path(directory)
     for name in source.python_files(directory, limit):
-        yield File(Path(directory), name)
+        yield File(directory, name)
 
 
 @routine(error_strategy=Continue())

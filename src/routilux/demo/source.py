@@ -29,7 +29,7 @@ def standard_library() -> Path:
     return Path(sysconfig.get_paths()["stdlib"])
 
 
-def python_files(directory: Path | str, limit: int | None = None) -> Iterator[str]:
+def python_files(directory: Path, limit: int | None = None) -> Iterator[str]:
     """The paths of the Python files below a directory, relative to it, in a fixed order; at most `limit`.
 
     Installed packages are left out, symbolic links to directories are not followed.
@@ -37,7 +37,7 @@ def python_files(directory: Path | str, limit: int | None = None) -> Iterator[st
     return islice(_walk(directory), limit)
 
 
-def _walk(directory: Path | str) -> Iterator[str]:
+def _walk(directory: Path) -> Iterator[str]:
     for folder, folders, files in os.walk(directory):
         folders[:] = sorted(set(folders) - _LEFT_OUT)
         for file in sorted(files):

@@ -128,9 +128,17 @@ class DurableRotation(Rotation):
         return follows
 
     def begin_noted(self, seat: Seat, noted: Noted) -> None:
-        """Starts an attempt if it is still wanted."""
-        if seat.course.machine.running.get(noted.activation[0]) is noted.activation:
-            super().begin(noted.driver, seat, noted.activation)
+        """It is durable that an attempt begins, or never will be: starts it if it is still wanted, also of a job that
+        is being let go, or says that it was not."""
+        self.reserved[noted.driver.mode] -= 1
+        activation, machine = noted.activation, seat.course.machine
+        if noted.error is not None or seat.told or machine.running.get(activation[0]) is not activation:
+            return
+        if machine.end is None:
+            super().begin(noted.driver, seat, activation)
+        else:
+            moment = self._clock.now()
+            self._tell((seat, Settled(activation[0], activation[5], moment, moment, -1, stopped=True), None))
 
 
 class DurableEngine(Engine):
@@ -278,7 +286,7 @@ class DurableEngine(Engine):
         assert isinstance(word, (Kept, Noted))
         seat.stepped = True
         if isinstance(word, Noted):
-            self._jobs.reserved[word.driver.mode] -= 1
+            self._jobs.begin_noted(seat, word)
         if isinstance(word, Kept) and isinstance(word.error, TransactionError) and not seat.told:
             # An outcome that writes comes alone.
             for outcome in word.facts:
@@ -287,8 +295,6 @@ class DurableEngine(Engine):
             return
         if word.error is not None:
             seat.leaving = word.error
-        elif not seat.told and isinstance(word, Noted):
-            self._jobs.begin_noted(seat, word)
         elif not seat.told and isinstance(word, Kept):
             for fact in word.facts:
                 if isinstance(fact, Rang):

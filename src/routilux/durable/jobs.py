@@ -30,7 +30,6 @@ from routilux.errors import (
     UnknownJobError,
     WorkerLostError,
 )
-from routilux.execution_mode import ExecutionMode
 from routilux.facts import JobStatus, Opened, Origin, Revived, Settled, Started, taken_out
 from routilux.flow import FlowDefinition
 from routilux.guard import text_of
@@ -134,7 +133,7 @@ class StoredJobs:
                 try:
                     stored = self._found(job_id, statuses)
                     revived = stored.status in FINISHED
-                    prepared = self._taken_up(stored, engine, in_thread=True, revived=revived)
+                    prepared = self._taken_up(stored, engine, alone=True, revived=revived)
                     if isinstance(prepared.mode, DurableSequentialMode):
                         prepared.mode.start_in_turn(prepared.first, self._turns)
                     else:
@@ -173,10 +172,10 @@ class StoredJobs:
         *,
         own: bool = False,
         streaming: bool = False,
-        in_thread: bool = False,
+        alone: bool = False,
         revived: bool = False,
     ) -> Prepared[Mode]:
-        """A stored job, which stands where it stood; `in_thread`: one of sequential mode needs no engine.
+        """A stored job, which stands where it stood; `alone`: one of sequential mode needs no engine.
 
         `revived`: what stopped it is tried again.
         """
@@ -195,7 +194,7 @@ class StoredJobs:
             )
         part = None if structure == forms.structure else part_of(self._flow, structure)
         planned = self._launch.plan_with(request.entry, request.params, request.settings, part)
-        if in_thread and planned.plan.in_thread:
+        if alone and planned.plan.in_thread:
             engine = None
         over = stored.status in FINISHED and not revived
         return self._prepared(planned, origin, engine, own=own, streaming=streaming, past=past, over=over)
@@ -213,7 +212,7 @@ class StoredJobs:
     ) -> Prepared[Mode]:
         launch, plan = self._launch, planned.plan
         used, workers, window = None, 1, planned.settings.max_pending or WINDOW
-        if not over and (engine is not None or plan.modes != {ExecutionMode.SEQUENTIAL}):
+        if not over and (engine is not None or not plan.in_thread):
             used = engine or launch.new_engine(planned.settings)
             used.crew.equip(plan.modes, plan.mode, used)
             workers = sum(map(used.crew.workers, plan.in_use))

@@ -1,7 +1,8 @@
 """Admission: which of what is ready may start, for all limits but the window.
 
-It looks after the queues of each mode and the lanes of limited routines. What it lets start is the machine's to
-take; what it keeps back waits here and is offered again when something was given back.
+It looks after the queues of each mode and the lanes of limited routines. What it lets start is the machine's to take,
+and whoever has just taken something may have `more`; what it keeps back waits here and is offered again when something
+was given back.
 """
 
 from __future__ import annotations
@@ -52,7 +53,10 @@ class Admission:
         return any(self._queues.values()) or any(lane.waiting for lane in self.lanes.values())
 
     def more(self, running: dict[int, Activation], most: int, mode: ExecutionMode) -> Iterator[Activation]:
-        """What is to start next in a mode, up to where more than its queue must be looked at; it is `running` then."""
+        """What `take` would give next in a mode, up to where more than its queue must be looked at; it runs then.
+
+        Only for right after a `take` that gave something, in a job without a stream.
+        """
         ready, suspended = self._queues[mode].ready, self._queues[mode].suspended
         while ready and most > 0 and ready[0][1].unhindered and not suspended:
             most -= 1

@@ -9,7 +9,7 @@ from routilux.checks import addressed, check_flow
 from routilux.errors import UnknownRoutineError
 from routilux.execution_mode import ExecutionMode
 from routilux.fields import reader
-from routilux.firing import AllSlots, Batch, Collect, Keyed
+from routilux.firing import Batch, Collect, First, Gather, Keyed
 from routilux.flow import FlowDefinition, Member
 from routilux.graph import arrows_of, on_cycles, ranks, reachable
 from routilux.machine.calls import caller
@@ -127,9 +127,9 @@ def _outputs(
             source = f"{connection.source}.{connection.event}"
             easy = read is None and listener.direct and listener.at_home
             hoards = read is None and isinstance(listener.rule, Collect) and not listener.holds
-            every = isinstance(listener.rule, AllSlots) and not (listener.direct or listener.holds)
+            joins = read is None and listener.joins
             position = listener.names.index(connection.slot)
-            target = Target(listener, position, read, connection.slot, source, easy, hoards, read is None and every)
+            target = Target(listener, position, read, connection.slot, source, easy, hoards, joins)
             outputs[connection.event].append(target)
     return {event: tuple(targets) for event, targets in outputs.items()}
 
@@ -189,7 +189,7 @@ class _Shape(NamedTuple):
             at_home=mode is self.mode,
             on_cycle=member.id in self.cycles,
             rank=self.ranks[member.id],
-            closes=self.fan_outs.get(member.id),
+            closes=self.fan_outs.get(member.id) if isinstance(handler.rule, (Gather, First)) else None,
             fans_out=member.id in self.fan_outs.values(),
         )
 

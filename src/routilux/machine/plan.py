@@ -78,10 +78,14 @@ class Station:
     direct: bool = field(init=False)
     """Whether one message is all it takes to fire."""
 
+    joins: bool = field(init=False)
+    """Whether every one of several slots must hold a message, and none keeps its own."""
+
     def __post_init__(self) -> None:
         self.limited = self.limit is not None or bool(self.needs) or self.folded
         self.unhindered = not self.limited and self.timeout_ns is None
         self.direct = isinstance(self.rule, AllSlots) and len(self.names) == 1 and not self.holds
+        self.joins = isinstance(self.rule, AllSlots) and not (self.direct or self.holds)
 
 
 _IN_THREAD = frozenset({ExecutionMode.SEQUENTIAL})

@@ -7,7 +7,7 @@ import pickle
 import signal
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter_ns
@@ -29,9 +29,6 @@ DONE = b"done"
 
 PLAIN, REFERENCE = 0, 1
 """Of an outcome on the board: whether it is the pickle itself, or says in which segment that lies."""
-
-_COPIED = (bytes, bytearray, str)
-"""What is copied to be pickled, so that large ones are not pickled twice."""
 
 Sent: TypeAlias = tuple[int, str, int, int, int, int, int | None, "bytes | Segment"]
 """An order on its way: key of the recipe, job, activation, attempt, values to skip, credit, room; what goes in."""
@@ -73,6 +70,8 @@ class Server:
         self._folders = folders
         self._far = FarSide(lambda: board.cancelled)
         self._lessons: dict[int, bytes] = {}
+        self._large: set[int] = set()
+        """The recipes whose last answer was large, so that the next is not pickled whole before it is laid aside."""
         if sys.platform != "win32":
             os.register_at_fork(after_in_child=connection.close)  # a child must not hide that its parent has died
 
@@ -130,13 +129,17 @@ class Server:
     def _sealed(self, order: Order, answer: Answer) -> bytes | Segment:
         """An answer as it goes to the board; raises where memory and disk are full."""
         aside: list[memoryview] = []
-        stays = self._far.recipe(order.key).stays if answer.error is None else ()
-        if not (stays and any(len(value) > INLINE_BYTES for _, value in answer.emissions if type(value) in _COPIED)):
+        stays = self._far.recipe(order.key).stays if answer.error is None else None
+        if not (stays and order.key in self._large):
             packed = self._far.pack(order, answer, aside, bare=True)
             if not (stays and (aside or len(packed) > INLINE_BYTES)):
                 return self._folders.lay(packed, aside)
-        answer = answer._replace(emissions=self._laid_aside(answer.emissions, stays))
-        return self._folders.lay(self._far.pack(order, answer, aside, bare=True), aside)
+            del packed
+            self._large.add(order.key)
+        emissions = self._laid_aside(answer.emissions, stays)
+        if not any(type(value) is Segment for _, value in emissions):
+            self._large.discard(order.key)
+        return self._folders.lay(self._far.pack(order, answer._replace(emissions=emissions), aside, bare=True), aside)
 
     def _understood(self, key: int, inputs: bytes | Segment) -> Any:
         """Reads recipe and inputs, which runs code of the user."""
@@ -144,7 +147,7 @@ class Server:
             self._far.learn(key, pickle.loads(self._lessons[key]))
         return unpack(inputs)
 
-    def _laid_aside(self, emissions: Emissions, stays: Collection[str]) -> Emissions:
+    def _laid_aside(self, emissions: Emissions, stays: frozenset[str]) -> Emissions:
         """The emissions with large values that nobody else reads replaced by where they lie."""
         kept = []
         for event, value in emissions:
