@@ -459,7 +459,7 @@ def test_a_program_needs_no_guard_and_its_own_functions_travel(engine, tmp_path)
 
 def test_a_client_that_was_given_is_left_alone():
     with (
-        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=None) as cluster,
+        distributed.LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         for given in (client, cluster):

@@ -64,7 +64,7 @@ def wait_until_forgotten(cluster: DaskCluster) -> None:
 def dask() -> Iterator[DaskCluster]:
     """Somebody's cluster, which tries again what died with a worker, as Dask does unless it is told not to."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, silence_logs=60
+        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address="127.0.0.1:0", silence_logs=60
     ) as cluster:
         dask = DaskCluster(cluster, 2)
         dask.connect()
