@@ -102,7 +102,7 @@ def counting(path, seen, mode):
     return flow
 
 
-@pytest.mark.parametrize("mode", ["sequential", "concurrent"])
+@pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])
 @pytest.mark.parametrize("done", [0, 1, 950, 1600])
 def test_a_job_with_many_open_activations_goes_on_from_any_of_them(mode, done, tmp_path):
     count, seen, again = 1500, [], []

@@ -31,16 +31,20 @@ BEGUN: set[int] = set()
 pytestmark = pytest.mark.timeout(PATIENCE)
 
 
-@routine
+@routine(execution_mode="sequential")
 def portions(count: int, folder: str, ctx: Context):
     for first in range(0, count, PORTION):
         ctx.emit("output", {"numbers": range(first, min(first + PORTION, count)), "folder": folder})
+    ctx.emit("output", {"numbers": range(0), "folder": folder})
 
 
-@routine
+@routine(execution_mode="sequential")
 def burst(portion: dict, ctx: Context):
+    """None of the workers that wait to be killed is needed for it; the last one says that all there is is open."""
     for number in portion["numbers"]:
         ctx.emit("output", [number, portion["folder"]])
+    if not portion["numbers"]:
+        append(Path(portion["folder"], "emitted"), "[]")
 
 
 @routine
@@ -71,10 +75,10 @@ def run(case: Case) -> None:
 def test_a_job_with_very_many_activations_open_is_killed_and_goes_on(mode: str, trials: Trials) -> None:
     def trial(_: Random, folder: Path) -> None:
         case = Case(folder, mode, count=COUNT, distance=shortening.DISTANCE)
-        hold, held = folder / "hold", folder / "held"
+        hold, held, emitted = folder / "hold", folder / "held", folder / "emitted"
         hold.touch()
         with started(case, run) as process:
-            while process.exitcode is None and not held.exists():
+            while process.exitcode is None and not (held.exists() and emitted.exists()):
                 process.join(0.01)
             kill(process)
         hold.unlink()

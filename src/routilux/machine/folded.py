@@ -20,7 +20,8 @@ def emit_pages(delivery: Delivery, station: Station, pages: Pages, cause: int, m
     stand_ins: dict[int, Station] = {}
     for page in pages.pages:
         targets = station.outputs[page.event]
-        if len(targets) != 1 or not targets[0].easy or delivery.fired + page.count > delivery.max_activations:
+        alone = len(targets) == 1 and targets[0].read is None and targets[0].station.direct
+        if not alone or delivery.fired + page.count > delivery.max_activations:
             for value in page.open():
                 delivery.emit(station, page.event, value, cause, None, moment)
             continue
