@@ -134,19 +134,19 @@ class Audit:
     def _a4(self) -> Iterator[str]:
         runs = Counter(one.activation_id for one in self._effects if one.routine_id == "once")
         yield from (f"activation {one} ran {count} times, not once" for one, count in runs.items() if count > 1)
-        ended = {(one.activation_id, one.attempt) for one in self._settled}
+        # What the end of its job stopped need not have begun.
+        ended = {(one.activation_id, one.attempt) for one in self._settled if not one.stopped}
         again = sum(count - 1 for count in Counter((one.activation_id, one.attempt) for one in self._works).values())
         if again > self._kills * IN_FLIGHT[self._case.mode]:
             yield f"{again} ran again after {self._kills} kills"
         begun = {(one.activation_id, one.attempt) for one in self._works}
         mine = {one.activation_id for one in self._works}
-        missing = [one for one in ended - begun if one[0] in mine and not self._excused(one)]
+        missing = [one for one in ended - begun if one[0] in mine and not self._lost(one)]
         yield from (f"activation and attempt {one} ended and never began" for one in missing)
 
-    def _excused(self, which: tuple[int, int]) -> bool:
-        """Whether an attempt may not have come to its first line: a crash or the end of its job was the end of it."""
-        ends = [one for one in self._settled if (one.activation_id, one.attempt) == which]
-        return any(_is_lost(one) or one.stopped for one in ends)
+    def _lost(self, which: tuple[int, int]) -> bool:
+        """Whether a crash was the end of an attempt: then it may not have come to its first line."""
+        return any((one.activation_id, one.attempt) == which and _is_lost(one) for one in self._settled)
 
     def _a5(self) -> Iterator[str]:
         for number, crashes in Counter(one.activation_id for one in self._settled if _is_lost(one)).items():
