@@ -90,10 +90,9 @@ class Rotation:
                 else:
                     begin(driver, seat, activation)
                 if len(turns) == 1 and not machine.streaming:
-                    for another in machine.admission.more(machine.running, driver.free - self.reserved[mode], mode):
+                    more = machine.admission.more(machine.running, mode)
+                    while driver.free > self.reserved[mode] and (another := next(more, None)) is not None:
                         begin(driver, seat, another)
-                        if driver.free <= self.reserved[mode]:  # it need not fall by one for each
-                            break
         return kept
 
     def may_follow(self, seat: Seat, activation: Activation) -> bool:
@@ -124,7 +123,7 @@ class Rotation:
 
         Those that are only not wanted any more may look at `ctx.cancelled`.
         """
-        machine, moment = seat.course.machine, self._clock.now()
+        machine = seat.course.machine
         while machine.unwanted:
             activation = machine.unwanted.pop()
             self._crew[activation[1].mode].warn(seat, activation)
@@ -135,4 +134,9 @@ class Rotation:
             if not (timed_out or driver.abilities.stops):
                 continue
             if driver.stop(seat, activation) in (Stopping.NEVER_STARTED, Stopping.STOPPED):
-                self._tell((seat, Settled(activation[0], activation[5], moment, moment, -1, stopped=True), None))
+                self._tell_stopped(seat, activation)
+
+    def _tell_stopped(self, seat: Seat, activation: Activation) -> None:
+        """An attempt was ended, or never begun, because nobody wants its outcome any more."""
+        moment = self._clock.now()
+        self._tell((seat, Settled(activation[0], activation[5], moment, moment, -1, stopped=True), None))

@@ -128,8 +128,7 @@ class DurableRotation(Rotation):
         return follows
 
     def begin_noted(self, seat: Seat, noted: Noted) -> None:
-        """It is durable that an attempt begins, or never will be: starts it if it is still wanted, also of a job that
-        is being let go, or says that it was not."""
+        """Starts an attempt if it is durable that it begins and it is still wanted; also of a job to be let go."""
         self.reserved[noted.driver.mode] -= 1
         activation, machine = noted.activation, seat.course.machine
         if noted.error is not None or seat.told or machine.running.get(activation[0]) is not activation:
@@ -137,8 +136,7 @@ class DurableRotation(Rotation):
         if machine.end is None:
             super().begin(noted.driver, seat, activation)
         else:
-            moment = self._clock.now()
-            self._tell((seat, Settled(activation[0], activation[5], moment, moment, -1, stopped=True), None))
+            self._tell_stopped(seat, activation)
 
 
 class DurableEngine(Engine):

@@ -52,14 +52,13 @@ class Admission:
             return bool(self.home.ready or self.home.suspended)
         return any(self._queues.values()) or any(lane.waiting for lane in self.lanes.values())
 
-    def more(self, running: dict[int, Activation], most: int, mode: ExecutionMode) -> Iterator[Activation]:
+    def more(self, running: dict[int, Activation], mode: ExecutionMode) -> Iterator[Activation]:
         """What `take` would give next in a mode, up to where more than its queue must be looked at; it runs then.
 
         Only for right after a `take` that gave something, in a job without a stream.
         """
         ready, suspended = self._queues[mode].ready, self._queues[mode].suspended
-        while ready and most > 0 and ready[0][1].unhindered and not suspended:
-            most -= 1
+        while ready and ready[0][1].unhindered and not suspended:
             activation = ready.popleft()
             running[activation[0]] = activation
             yield activation

@@ -304,7 +304,7 @@ class Machine:
             self.stop(JobStatus.CANCELLED, JobCancelledError(f"{where} was cancelled: {reason}."))
 
     def _returned(self, activation: Activation, value: Any, began: int, ended: int, worker: int) -> None:
-        """As `settled`, where more follows than one plain activation."""
+        """As `settled`, where more follows than one plain activation; each value that is collected comes by here."""
         number, station, _, cause, fired, attempt, place = activation
         kind = type(value)
         if place is not None or not station.declares_output or kind is GeneratorType or kind is CoroutineType:
