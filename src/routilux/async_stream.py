@@ -76,6 +76,16 @@ class AsyncStream(AsyncIterator[Any]):
             await self.job.wait_async()
         await loaded("routilux.awaited", "close")(self._mode.own_engine)
 
+    def __del__(self) -> None:
+        if not self._over:
+            try:
+                if self._first is not None:
+                    self._mode.end_idle()
+                else:
+                    self._mode.cancel(ABANDONED)
+            except RuntimeError:  # the program or the loop ends, and nobody can see to it any more
+                self._over = True
+
     async def __aenter__(self) -> AsyncStream:
         return self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 
 from routilux.course import Course
@@ -62,11 +63,12 @@ class LoopFlag:
         self._event = asyncio.Event()
 
     def set(self) -> None:
-        """Lets the one who waits go on."""
-        if threading.get_ident() == self._ident:
-            self._event.set()
-        else:
-            self._loop.call_soon_threadsafe(self._event.set)
+        """Lets the one who waits go on; where the loop is closed, nobody does."""
+        with contextlib.suppress(RuntimeError):
+            if threading.get_ident() == self._ident:
+                self._event.set()
+            else:
+                self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self) -> None:
         """Waits until it is set, and unsets it."""

@@ -15,6 +15,10 @@ MAX_JOBS = 32
 """How many are under way, or finished and not yet taken, where nobody says it."""
 
 
+END: Any = object()
+"""What no iterable gives."""
+
+
 def run_many(
     prepare: Callable[[Mapping[str, Any], Engine | None], Prepared[Mode]],
     params: Iterable[Mapping[str, Any]],
@@ -32,7 +36,7 @@ def run_many(
     coming = iter(params)
     try:
         while True:
-            while len(under_way) < max_jobs and (one := next(coming, None)) is not None:
+            while len(under_way) < max_jobs and (one := next(coming, END)) is not END:
                 job, mode, first = prepare(one, engine)
                 under_way[job.job_id] = job
                 mode.course.when_finished.append(lambda _, job=job: over.put(job))  # type: ignore[misc]

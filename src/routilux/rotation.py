@@ -119,7 +119,7 @@ class Rotation:
         return rang._replace(later=later) if later else rang
 
     def stop(self, seat: Seat) -> None:
-        """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped.
+        """Stops attempts that timed out, and of a job that ends before its time, those that can be stopped or recalled.
 
         Those that are only not wanted any more may look at `ctx.cancelled`.
         """
@@ -131,7 +131,7 @@ class Rotation:
             activation = machine.given_up.pop()
             driver = self._crew[activation[1].mode]
             timed_out = machine.running.get(activation[0]) is not activation
-            if not (timed_out or driver.abilities.stops):
+            if not (timed_out or driver.abilities.stops or driver.abilities.recalls):
                 continue
             if driver.stop(seat, activation) in (Stopping.NEVER_STARTED, Stopping.STOPPED):
                 self._tell_stopped(seat, activation)

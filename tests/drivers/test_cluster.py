@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import signal
@@ -493,6 +494,16 @@ def test_what_is_no_cluster_is_refused():
     for engine, cluster in [(None, 3), ("spark", None), (None, "10.0.0.1:8786")]:
         with pytest.raises(SettingError, match="dask|Dask"):
             cluster_of(engine, cluster, None, insecure_cluster=False)
+
+
+def test_a_cluster_that_can_only_be_awaited_is_refused():
+    async def give() -> None:
+        nobody = {"n_workers": 0, "processes": False, "dashboard_address": None}
+        async with distributed.LocalCluster(**nobody, asynchronous=True) as cluster:
+            with pytest.raises(SettingError, match="asynchronous=True"):
+                cluster_of(None, cluster, None, insecure_cluster=False)
+
+    asyncio.run(give())
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it():

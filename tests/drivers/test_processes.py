@@ -350,6 +350,31 @@ def test_an_input_that_cannot_be_pickled_fails_alone(processes):
     assert "its input 'x'['a'][1] is a _thread.lock" in str(values[1])
 
 
+class Shy:
+    """Cannot be pickled, and does not even say what it has."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name):
+        raise RuntimeError(f"no session for {name}")
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("cannot pickle it")
+
+    def __repr__(self):
+        raise RuntimeError("nothing to show")
+
+    def __hash__(self):
+        return 1
+
+
+@pytest.mark.parametrize("value", [Shy(), {Shy(): threading.Lock()}], ids=["attributes", "key"])
+def test_an_input_that_cannot_even_be_looked_at_fails_alone(processes, value):
+    values = processes(1).values(station_of(doubled, "x"), [1, value, 3])
+    assert values[::2] == [2, 6]
+    assert isinstance(values[1], UnsendableError)
+
+
 def test_a_result_or_state_that_cannot_be_pickled_names_routine_and_value(processes):
     host = processes(1)
 

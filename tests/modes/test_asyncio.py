@@ -676,3 +676,94 @@ def test_a_job_that_was_started_can_be_awaited():
 
     run(main)
     wait_for_ours(PATIENCE)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_timeout_that_a_handler_swallows_costs_no_other_activation(workers):
+    paid = []
+
+    @routine(timeout=0.01, error_strategy=Skip())
+    async def stubborn(x):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+
+    async def pay(x):
+        paid.append(x)
+        return x
+
+    flow = Flow("test", execution_mode="asyncio", max_workers=workers)
+    source = flow.add_routine(numbers)
+    flow.connect(source, flow.add_routine(stubborn))
+    flow.connect(source, flow.add_routine(pay))
+    job = flow.execute("numbers", {"n": 12})
+
+    assert job.status == "completed"
+    assert sorted(paid) == list(range(12))
+    assert sorted(job.results["pay"]) == list(range(12))
+    assert job.counts["stubborn"].skipped == 12
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])
+def test_a_job_ends_although_the_loop_that_waited_for_it_is_closed(mode):
+    go = threading.Event()
+
+    def held(x):
+        assert go.wait(PATIENCE)
+        return x
+
+    flow = chain(numbers, held, mode=mode)
+
+    async def look():
+        job = flow.start("numbers", {"n": 3})
+        assert not await job.wait_async(0.01)
+        return job
+
+    job = asyncio.run(look())
+    go.set()
+    assert job.wait(PATIENCE)
+    assert sorted(job.results["held"]) == [0, 1, 2]
+    wait_for_ours(set())
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])
+def test_a_stream_that_is_dropped_cancels_its_job(mode):
+    jobs = []
+
+    async def main():
+        async with chain(numbers, same, mode=mode) as flow:
+            stream = flow.stream_async("numbers", {"n": 10**9})
+            jobs.append(stream.job)
+            async for _ in stream:
+                break
+            del stream
+            assert await jobs[0].wait_async(PATIENCE)
+
+    asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    assert jobs[0].status == "cancelled"
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])
+def test_a_handler_that_something_it_awaits_cancels_has_failed_in_every_mode(mode):
+    async def second_is_cancelled(x):
+        if x == 1:
+            never = asyncio.ensure_future(asyncio.Event().wait())
+            never.cancel()
+            await never
+        return x
+
+    flow = chain(numbers, routine(second_is_cancelled, error_strategy=Continue()), mode=mode)
+    job = flow.execute("numbers", {"n": 3})
+    assert job.status == "completed"
+    assert sorted(job.results["second_is_cancelled"]) == [0, 2]
+    assert [type(failure.error) for failure in job.errors] == [HandlerCancelledError]
+    assert "second_is_cancelled" in str(job.errors[0].error)
+
+
+def test_a_handler_that_returns_while_it_is_cancelled_has_failed_in_sequential_mode():
+    async def restless(x):
+        asyncio.current_task().cancel()
+        return x
+
+    job = chain(routine(restless, error_strategy=Continue()), mode="sequential").start("restless", {"x": 1})
+    assert job.wait(PATIENCE)
+    assert [type(failure.error) for failure in job.errors] == [HandlerCancelledError]

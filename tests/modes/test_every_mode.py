@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -345,6 +346,71 @@ def test_a_timeout_counts_from_when_a_cluster_has_taken_it(way):
         job = flow.execute("quick", {"x": 1})
     assert job.errors == []
     assert job.result == -1
+
+
+@only("sequential")
+def test_a_timeout_does_not_count_while_others_of_its_routine_have_the_workers(way):
+    with ThreadPoolExecutor(2, thread_name_prefix="users") as executor:
+        flow = Flow("test", execution_mode="distributed", executor=executor)
+        flow.add_routine(numbers)
+        flow.add_routine(lambda x: time.sleep(0.3) or x, "slow", timeout=0.7, error_strategy=Continue())
+        flow.chain("numbers", "slow")
+        job = flow.execute("numbers", {"n": 8})
+    assert job.errors == []
+    assert sorted(job.results["slow"]) == list(range(8))
+
+
+# --- what others do to an executor
+
+
+@only("sequential")
+def test_what_somebody_else_cancels_in_an_executor_is_not_lost_in_silence(way):
+    gate = threading.Event()
+    with ThreadPoolExecutor(1, thread_name_prefix="users") as executor:
+        flow = Flow("test", execution_mode="distributed", executor=executor)
+        flow.add_routine(numbers)
+        flow.add_routine(lambda x: x, "late", error_strategy=Continue())
+        flow.chain("numbers", "late")
+        executor.submit(gate.wait, PATIENCE)
+        job = flow.start("numbers", {"n": 4})
+        wait_until(lambda: executor._work_queue.qsize() > 0)
+        executor.shutdown(wait=False, cancel_futures=True)
+        gate.set()
+        assert job.wait(PATIENCE)
+    assert job.status == "completed"
+    assert len(job.results.get("late", ())) + len(job.errors) == 4
+
+
+@only("sequential")
+def test_an_executor_that_returns_something_else_is_no_cluster(way):
+    class Deaf(ThreadPoolExecutor):
+        def submit(self, function, *arguments):
+            return super().submit(int) if function.__name__ == "run_batch" else super().submit(function, *arguments)
+
+    with Deaf(1, thread_name_prefix="users") as executor:
+        flow = Flow("test", execution_mode="distributed", executor=executor)
+        flow.add_routine(lambda x: x, "one")
+        job = flow.start("one", {"x": 1})
+        assert job.wait(PATIENCE)
+    assert job.status == "failed"
+    assert "Deaf gave a int" in str(job.errors[0].error)
+
+
+@only("sequential")
+def test_what_an_executor_has_not_begun_when_its_job_is_cancelled_never_begins(way):
+    gate, ran = threading.Event(), []
+    with ThreadPoolExecutor(1, thread_name_prefix="users") as executor:
+        flow = Flow("test", execution_mode="distributed", executor=executor)
+        flow.add_routine(ran.append, "late")
+        executor.submit(gate.wait, PATIENCE)
+        with flow:
+            job = flow.start("late", {"object": 1})
+            wait_until(lambda: executor._work_queue.qsize() > 0)
+            job.cancel()
+            assert job.wait(5)
+            gate.set()
+    assert job.status == "cancelled"
+    assert ran == []
 
 
 # --- steering

@@ -273,3 +273,9 @@ def test_a_job_of_a_hundred_thousand_activations_hardly_delays_one_of_three(mode
             delays.append(overtaken(small, large))
         large.cancel()
     assert median(delays) <= 20, delays
+
+
+def test_none_is_no_params_and_not_the_end_of_them():
+    flow = Flow("test")
+    flow.add_routine(lambda: 1, "one")
+    assert [job.result for job in flow.map("one", [None, {}, None])] == [1, 1, 1]

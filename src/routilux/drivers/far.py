@@ -182,7 +182,8 @@ def _sieve(aside: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
 
 def unsendable(flow_id: str, routine_id: str, what: str, value: Any, error: BaseException) -> UnsendableError:
     """The error for a value that cannot be pickled; names the smallest part of it that cannot."""
-    path, part = _culprit(value)
+    found, _ = guarded(_culprit, value)
+    path, part = found or ("", value)
     error_text = text_of(error)
     return UnsendableError(
         f"Flow {flow_id!r}, routine {routine_id!r}: {what} cannot be sent to another process, because "

@@ -11,7 +11,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import Any, NamedTuple, TypeAlias
 
 from routilux.context import Context, current_context
-from routilux.errors import HandlerReturnError
+from routilux.errors import HandlerCancelledError, HandlerReturnError
 from routilux.facts import Emissions, Measured, Statement
 from routilux.guard import guarded
 from routilux.machine.delivery import Activation
@@ -68,8 +68,7 @@ class Invoker:
         """
         station = activation[1]
         if station.is_async:
-            outcome: Outcome = self._run_coroutine(self.awaited(activation, skip))
-            return outcome
+            return self._waited_for(activation, skip)
         if not (station.is_generator or station.needs_context):
             return _plainly(station, activation[2])
         generator, context = self._reopened(activation)
@@ -169,6 +168,17 @@ class Invoker:
                 failed.append((identity, error))
         return failed
 
+    def _waited_for(self, activation: Activation, skip: int) -> Outcome:
+        """Awaits an async handler while this thread waits. Nobody cancels it here but what it awaits, or it itself."""
+        try:
+            outcome: Outcome = self._run_coroutine(self.awaited(activation, skip))
+        except Exception as broken:  # the loop's task was cancelled while it returned
+            outcome = Outcome((), broken)
+        error = outcome.error
+        if error is None or type(error).__name__ != "CancelledError":
+            return outcome
+        return outcome._replace(error=cancelled_by_itself(self._flow_id, activation[1].routine_id, error))
+
     def _reopened(self, activation: Activation) -> tuple[Opened | None, Context | None]:
         """The open generator of an activation with its context; none and a new context if it is not open."""
         number, station, attempt = activation[0], activation[1], activation[5]
@@ -208,6 +218,16 @@ class Invoker:
             lambda: self._is_over(activation),
             self._room,
         )
+
+
+def cancelled_by_itself(flow_id: str, routine_id: str, error: BaseException) -> HandlerCancelledError:
+    """The error for a handler that nobody cancelled who runs it."""
+    cancelled = HandlerCancelledError(
+        f"Flow {flow_id!r}, routine {routine_id!r}: its handler was cancelled by something it awaits, or because its "
+        "event loop ends. Catch CancelledError where that is meant."
+    )
+    cancelled.__cause__ = error
+    return cancelled
 
 
 async def _closed(generator: AsyncGenerator[Any, Any]) -> None:

@@ -73,6 +73,8 @@ class Abilities(NamedTuple):
     """Whether a running handler can be ended."""
     same_memory: bool
     """Whether handlers see the caller's own objects, so that nothing need be pickled."""
+    recalls: bool = False
+    """Whether what has been handed on, as to a cluster, can be taken back before it begins."""
 
 
 class Host(ABC):

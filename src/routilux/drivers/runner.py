@@ -17,8 +17,8 @@ from typing import Any
 
 from routilux.course import BATCH
 from routilux.drivers.at_hand import at_hand
+from routilux.drivers.invoke import cancelled_by_itself
 from routilux.drivers.port import Following, LocalDriver, LocalHost, Seat
-from routilux.errors import HandlerCancelledError
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import PLAINLY
@@ -223,6 +223,9 @@ class Runner(Coroutine[Any, Any, None]):
             outcome = seat.invoker(activation, skip)
         if outcome.error is not None:
             return self._raised(outcome.error, began)._replace(measured=outcome.measured)
+        if self.unwanted is not None:  # it was told, and has caught that: what comes next has nothing to do with it
+            self.unwanted = None
+            self._uncancel()
         emissions, _, more, measured, statements = outcome
         settled = Settled(number, attempt, began, now(), 0, emissions, None, more, measured=measured)
         return settled._replace(statements=statements) if statements else settled
@@ -232,17 +235,12 @@ class Runner(Coroutine[Any, Any, None]):
         activation, ended = self.activation, self._now()
         number, attempt = activation[0], activation[5]
         unwanted, self.unwanted = self.unwanted, None
+        if unwanted is activation:
+            self._uncancel()
         if isinstance(error, asyncio.CancelledError):
             if unwanted is activation:
-                self._uncancel()
                 return Settled(number, attempt, began, ended, 0, stopped=True)
-            cancelled = HandlerCancelledError(
-                f"Flow {self._seat.course.origin.flow_id!r}, routine {activation[1].routine_id!r}: its handler was "
-                "cancelled by something it awaits, or because its event loop ends. Catch CancelledError where that is "
-                "meant."
-            )
-            cancelled.__cause__ = error
-            error = cancelled
+            error = cancelled_by_itself(self._seat.course.origin.flow_id, activation[1].routine_id, error)
         return Settled(number, attempt, began, ended, 0, (), error)
 
     def _uncancel(self) -> None:

@@ -114,10 +114,13 @@ class Waiting:
         return depth if self.typical < AIM_NS else 2
 
     @property
-    def next_is_suspect(self) -> bool:
-        """Whether a worker died with what is the next to leave."""
+    def next_needs_worker(self) -> bool:
+        """Whether what is the next to leave must not wait behind others: a worker died with it, or its time runs."""
         with self._choosing:
-            return bool(self._attempts and self._deaths_of(self._attempts[0]))
+            if not self._attempts:
+                return False
+            first = self._attempts[0]
+            return first.activation[1].timeout_ns is not None or bool(self._deaths_of(first))
 
     def put(self, attempt: Attempt) -> None:
         """One more."""

@@ -56,7 +56,7 @@ class ClusterDriver(Driver):
     elastic = True
 
     def __init__(self, host: Host, clock: Clock, cluster: Cluster, name: str) -> None:
-        self.abilities = Abilities(stops=cluster.stops, same_memory=False)
+        self.abilities = Abilities(stops=cluster.stops, same_memory=False, recalls=True)
         self._host = host
         self._clock = clock
         self._cluster = cluster
@@ -139,8 +139,8 @@ class ClusterDriver(Driver):
         deaths = max((batch.deaths for batch in self._flying), default=0)
         if deaths > 1 and self._cluster.prefetches:
             return 0
-        suspicious = deaths or self._waiting.next_is_suspect
-        ahead = 1 if suspicious else self._waiting.batches_ahead(self._cluster.depth)
+        at_once = deaths or self._waiting.next_needs_worker
+        ahead = 1 if at_once else self._waiting.batches_ahead(self._cluster.depth)
         return self.workers * ahead - len(self._flying)
 
     def _dispatch(self) -> None:

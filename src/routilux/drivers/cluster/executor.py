@@ -86,11 +86,15 @@ class ExecutorCluster(Cluster):
     def _fetched(self, call: Call) -> Reply | BaseException:
         assert isinstance(call, _Submitted)
         if call.future.cancelled():
-            return CancelledError("it was cancelled before it began")
+            if call.cancelled:
+                return CancelledError("it was cancelled before it began")
+            return WorkerLostError(f"whoever has the {self.engine} cancelled it before it began")
         error = call.future.exception()
         if isinstance(error, BrokenExecutor):
             return WorkerLostError(f"a worker of the {self.engine} died, and everything that it had was lost: {error}")
         if error is not None:
             return error
-        reply: Reply = call.future.result()[0]
-        return reply
+        value: object = call.future.result()
+        if isinstance(value, tuple) and value and isinstance(value[0], Reply):
+            return value[0]
+        return ClusterError(f"the {self.engine} gave a {type(value).__name__} for what the function returned")

@@ -203,8 +203,10 @@ def _fetched(call: _Submitted) -> Reply | BaseException:
     if broken is None:
         reply: Reply = value if isinstance(value, Reply) else value[0]
         return reply
-    if isinstance(broken, TaskCancelledError) or (call.cancelled and isinstance(broken, LOST)):
+    if call.cancelled and isinstance(broken, (TaskCancelledError, *LOST)):
         return CancelledError("it was ended, as was asked")
+    if isinstance(broken, TaskCancelledError):
+        return WorkerLostError("somebody else cancelled it on the Ray cluster")
     reason = broken.cause if isinstance(broken, RayTaskError) else broken
     if isinstance(reason, LOST):
         return WorkerLostError(f"the Ray worker that had it, or what it needed, was lost: {type(reason).__name__}")

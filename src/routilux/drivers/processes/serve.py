@@ -40,7 +40,7 @@ Message: TypeAlias = tuple[list[tuple[int, bytes]], list[str], list[Sent]]
 def serve(channel: int, lifeline: int, board: str, folders: Sequence[str], name: str) -> None:
     """Works until the channel is closed."""
     if sys.platform != "win32":
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, lambda *_: None)  # ignored here, but not by programs that handlers start
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         for inherited in (channel, lifeline):
             os.set_inheritable(inherited, False)
