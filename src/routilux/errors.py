@@ -83,6 +83,10 @@ class WorkerLostError(RoutiluxError):
     """The worker that ran an activation died: it was killed, crashed, or left by `os._exit`."""
 
 
+class ImportedFlowError(RoutiluxError, RuntimeError):
+    """A worker that imports a handler's module would execute a flow with it, and so without end."""
+
+
 class RemoteError(RoutiluxError):
     """Stands for an exception of a handler in another process that could not be brought back itself."""
 

@@ -5,7 +5,6 @@ What it raises comes back as a value, so it can fail one activation and never th
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -19,9 +18,9 @@ def guarded(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Excepti
         return function(*arguments), None
     except Exception as error:
         return None, error
+    except KeyboardInterrupt:
+        raise
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread():
-            raise
         broken = RuntimeError(f"it raised {type(error).__name__}, which no code may but a handler's.")
         broken.__cause__ = error
         return None, broken

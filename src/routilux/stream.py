@@ -15,7 +15,7 @@ class Stream(Iterator[Any]):
     """Iterates the values that leave a job; raises at the end what failed it.
 
     The job runs only so far ahead as its window allows, so a slow reader holds it back. `close`, or leaving a
-    `with` block, cancels the job if it is not over.
+    `with` block, cancels the job if it is not over; so does Ctrl-C while it waits for the next.
     """
 
     def __init__(self, job: Job, course: Course, mode: Mode, first: Started) -> None:
@@ -43,13 +43,12 @@ class Stream(Iterator[Any]):
         """Routine id and value of the next result; raises `StopIteration` after the last."""
         if self._over:
             raise StopIteration
-        if self._first is not None:
-            first, self._first = self._first, None
-            if not self._course.finished.is_set():
-                self._mode.start_stream(first)
         left = self._course.machine.delivery.left
-        if not left:
-            self._mode.advance_stream()
+        try:
+            self._advance()
+        except KeyboardInterrupt:
+            self._end()
+            raise
         if not left:
             self._over = True
             self.job.wait()
@@ -59,6 +58,15 @@ class Stream(Iterator[Any]):
         if len(left) == self._course.machine.window // 2:
             self._mode.make_room()
         return routine_id, value
+
+    def _advance(self) -> None:
+        """Waits until there is something to take, or the job is over."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            if not self._course.finished.is_set():
+                self._mode.start_stream(first)
+        if not self._course.machine.delivery.left:
+            self._mode.advance_stream()
 
     def close(self) -> None:
         """Cancels the job if it is not over, and waits for the handlers that run."""

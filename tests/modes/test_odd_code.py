@@ -291,3 +291,21 @@ def test_a_timeout_that_is_over_before_its_handler_began_loses_no_worker():
         ended(job)
         assert job.counts["stuck"].retried == 1
     release.set()
+
+
+@pytest.mark.parametrize("mode", ["multiprocessing", "distributed"])
+def test_a_module_that_executes_a_flow_when_it_is_imported_is_refused_by_its_workers(mode, tmp_path):
+    (tmp_path / "hasty.py").write_text(
+        "from routilux import Flow\n"
+        "def one(x): return x\n"
+        f"flow = Flow('hasty', execution_mode={mode!r}, max_workers=1)\n"
+        "flow.add_routine(one)\n"
+        "job = flow.execute('one', {'x': 1})\n"
+    )
+    program = "import hasty; print(hasty.job.status, hasty.job.errors)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=False, cwd=tmp_path, timeout=50, capture_output=True, text=True
+    )
+    assert done.stdout.startswith("failed"), done.stderr
+    assert "executes a flow at its top level" in done.stdout
+    assert "__name__ == '__main__'" in done.stdout

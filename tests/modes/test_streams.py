@@ -143,3 +143,33 @@ def test_a_program_may_end_with_a_stream_half_read(mode):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr, done.returncode) == ("int\n", "", 0)
+
+
+INTERRUPTED = """
+import signal, sys
+from routilux import Flow, routine
+
+@routine
+def numbers(n):
+    yield from range(n)
+
+def interrupts(x):
+    if x == 3:
+        signal.raise_signal(signal.SIGINT)
+    return x
+
+flow = Flow("line", execution_mode=sys.argv[1])
+flow.chain(numbers, flow.add_routine(interrupts))
+stream = flow.stream("numbers", {"n": 10**9})
+try:
+    list(stream)
+except KeyboardInterrupt:
+    print(stream.job.wait(30), stream.job.status)
+"""
+
+
+@pytest.mark.parametrize("mode", ["concurrent", "asyncio"])
+def test_ctrl_c_while_a_stream_is_read_cancels_its_job(mode):
+    command = [sys.executable, "-c", INTERRUPTED, mode]
+    done = subprocess.run(command, check=False, timeout=PATIENCE, capture_output=True, text=True)
+    assert done.stdout == "True cancelled\n", done.stderr

@@ -28,6 +28,7 @@ from routilux.drivers.cluster.port import Cluster
 from routilux.drivers.cluster.pulls import Pullers
 from routilux.drivers.cluster.travel import Reply, run_batch
 from routilux.drivers.invoke import Outcome
+from routilux.drivers.lesson import refuse_while_reading
 from routilux.drivers.port import Abilities, Driver, Host, Seat, Stopping
 from routilux.errors import ClusterError, ClusterUnavailableError, WorkerLostError
 from routilux.execution_mode import ExecutionMode
@@ -44,6 +45,7 @@ Message: TypeAlias = "Batch | bool"
 
 def new_driver(host: Host, clock: Clock, settings: Settings, workers: int | None, name: str) -> ClusterDriver:
     """The driver as the settings want it."""
+    refuse_while_reading()
     meant = settings.cluster if settings.executor is None else settings.executor
     cluster = cluster_of(None, meant, workers, insecure_cluster=settings.insecure_cluster)
     return ClusterDriver(host, clock, cluster, name)

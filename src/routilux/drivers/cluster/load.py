@@ -11,7 +11,8 @@ from typing import Any
 from routilux.drivers.cluster.attempts import Attempt, Batch
 from routilux.drivers.cluster.port import Cluster, ClusterParcel
 from routilux.drivers.cluster.travel import Enclosed, Letter
-from routilux.drivers.far import Order, pack, pack_code, recipe_of, unsendable
+from routilux.drivers.far import Order, pack, unsendable
+from routilux.drivers.lesson import pack_recipe
 from routilux.errors import UnsendableError, WorkerLostError
 from routilux.guard import guarded
 from routilux.machine.plan import Station
@@ -77,8 +78,7 @@ class Packer:
         station, flow_id = attempt.activation[1], attempt.seat.course.origin.flow_id
         known = self._recipes.get(station)
         if known is None:
-            recipe = recipe_of(flow_id, station)
-            packed, broken = guarded(pack_code, recipe)
+            packed, broken = guarded(pack_recipe, flow_id, station)
             key = next(self._keys)
             if broken is None:
                 known = key, self._cluster.share(packed) if len(packed) >= SHARED_BYTES else packed, None

@@ -16,6 +16,7 @@ from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from routilux.drivers.far import Answer, FarSide, Order, Recipe, pack
+from routilux.drivers.lesson import read_recipe
 from routilux.errors import UnsendableError
 from routilux.guard import guarded, text_of
 
@@ -136,8 +137,7 @@ class _Batch:
 @lru_cache(maxsize=256)
 def _recipe(blob: bytes) -> Recipe:
     """A recipe, which keeps its handler from batch to batch as a worker process would."""
-    recipe: Recipe = pickle.loads(blob)
-    return recipe
+    return read_recipe(blob)
 
 
 def _unread(letter: Letter, what: str, broken: BaseException) -> bytes:

@@ -19,6 +19,7 @@ import weakref
 from collections.abc import Sequence
 from pathlib import Path
 
+from routilux.drivers.lesson import refuse_while_reading
 from routilux.drivers.port import Abilities, Driver, Host, Seat, Stopping
 from routilux.drivers.processes.desk import Desk
 from routilux.drivers.processes.errand import Errand
@@ -42,6 +43,7 @@ class ProcessDriver(Driver):
     elastic = True
 
     def __init__(self, host: Host, clock: Clock, max_workers: int | None, name: str) -> None:
+        refuse_while_reading()
         self._host = host
         self._clock = clock
         self._name = name

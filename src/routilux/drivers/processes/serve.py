@@ -14,6 +14,7 @@ from time import perf_counter_ns
 from typing import Any, TypeAlias
 
 from routilux.drivers.far import Answer, FarSide, Order, pack
+from routilux.drivers.lesson import read_recipe
 from routilux.drivers.processes.board import Board
 from routilux.drivers.processes.segments import INLINE_BYTES, Folders, Segment, remove_folders, unpack
 from routilux.facts import Emissions, frames_of
@@ -144,7 +145,7 @@ class Server:
     def _understood(self, key: int, inputs: bytes | Segment) -> Any:
         """Reads recipe and inputs, which runs code of the user."""
         if not self._far.knows(key):
-            self._far.learn(key, pickle.loads(self._lessons[key]))
+            self._far.learn(key, read_recipe(self._lessons[key]))
         return unpack(inputs)
 
     def _laid_aside(self, emissions: Emissions, stays: frozenset[str]) -> Emissions:

@@ -15,7 +15,8 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
-from routilux.drivers.far import Answer, pack, pack_code, recipe_of, unsendable
+from routilux.drivers.far import Answer, pack, unsendable
+from routilux.drivers.lesson import pack_recipe
 from routilux.drivers.port import Host
 from routilux.drivers.processes.board import Board, make_board
 from routilux.drivers.processes.desk import Desk
@@ -294,7 +295,7 @@ def _lesson(errand: Errand) -> bytes:
     """The recipe of an errand's station, pickled when it is first needed."""
     pace, flow_id = errand.pace, errand.seat.course.origin.flow_id
     if pace.lesson is None and pace.unsendable is None:
-        packed, broken = guarded(pack_code, recipe_of(flow_id, pace.station))
+        packed, broken = guarded(pack_recipe, flow_id, pace.station)
         if broken is None:
             pace.lesson = packed
         else:
