@@ -35,7 +35,7 @@ def cluster_of(engine: str | None, cluster: object, workers: int | None, *, inse
         engine = engine or _engine_of(cluster)
         _check_protected(engine, cluster, insecure_cluster=insecure_cluster)
     elif cluster is not None and _is_of_dask(cluster):
-        if getattr(cluster, "_asynchronous", False):
+        if getattr(cluster, "asynchronous", False):
             raise SettingError(
                 f"cluster: the {type(cluster).__name__} was made with asynchronous=True, and can only be awaited. Give "
                 "its address, or one made without."
