@@ -69,20 +69,20 @@ class AsyncStream(AsyncIterator[Any]):
         if self._over:
             return
         self._over = True
-        if self._first is not None:
-            self._mode.end_idle()
-        else:
-            self._mode.cancel(ABANDONED)
-            await self.job.wait_async()
+        self._end()
+        await self.job.wait_async()
         await loaded("routilux.awaited", "close")(self._mode.own_engine)
+
+    def _end(self) -> None:
+        if self._first is None:
+            self._mode.cancel(ABANDONED)
+        else:
+            self._mode.end_idle()
 
     def __del__(self) -> None:
         if not self._over:
             try:
-                if self._first is not None:
-                    self._mode.end_idle()
-                else:
-                    self._mode.cancel(ABANDONED)
+                self._end()
             except RuntimeError:  # the program or the loop ends, and nobody can see to it any more
                 self._over = True
 

@@ -14,7 +14,6 @@ from routilux.modes import Mode
 MAX_JOBS = 32
 """How many are under way, or finished and not yet taken, where nobody says it."""
 
-
 END: Any = object()
 """What no iterable gives."""
 

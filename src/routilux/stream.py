@@ -44,11 +44,8 @@ class Stream(Iterator[Any]):
         if self._over:
             raise StopIteration
         left = self._course.machine.delivery.left
-        try:
+        if self._first is not None or not left:
             self._advance()
-        except KeyboardInterrupt:
-            self._end()
-            raise
         if not left:
             self._over = True
             self.job.wait()
@@ -61,12 +58,16 @@ class Stream(Iterator[Any]):
 
     def _advance(self) -> None:
         """Waits until there is something to take, or the job is over."""
-        if self._first is not None:
-            first, self._first = self._first, None
-            if not self._course.finished.is_set():
-                self._mode.start_stream(first)
-        if not self._course.machine.delivery.left:
-            self._mode.advance_stream()
+        try:
+            if self._first is not None:
+                first, self._first = self._first, None
+                if not self._course.finished.is_set():
+                    self._mode.start_stream(first)
+            if not self._course.machine.delivery.left:
+                self._mode.advance_stream()
+        except KeyboardInterrupt:
+            self._end()
+            raise
 
     def close(self) -> None:
         """Cancels the job if it is not over, and waits for the handlers that run."""

@@ -722,7 +722,7 @@ def test_a_job_ends_although_the_loop_that_waited_for_it_is_closed(mode):
     go.set()
     assert job.wait(PATIENCE)
     assert sorted(job.results["held"]) == [0, 1, 2]
-    wait_for_ours(set())
+    wait_for_ours(PATIENCE)
 
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])

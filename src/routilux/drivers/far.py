@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from routilux.drivers.invoke import Invoker, Outcome, Surroundings
-from routilux.errors import ImportedFlowError, RemoteError, UnsendableError
+from routilux.errors import RemoteError, UnsendableError
 from routilux.facts import Emissions, Frame, Statement, frames_of
 from routilux.guard import guarded, text_of
 from routilux.loading import loaded
@@ -182,8 +182,6 @@ def _sieve(aside: list[memoryview]) -> Callable[[pickle.PickleBuffer], bool]:
 
 def unsendable(flow_id: str, routine_id: str, what: str, value: Any, error: BaseException) -> UnsendableError:
     """The error for a value that cannot be pickled; names the smallest part of it that cannot."""
-    if isinstance(error, ImportedFlowError):
-        return UnsendableError(f"Flow {flow_id!r}, routine {routine_id!r}: {error}")
     found, _ = guarded(_culprit, value)
     path, part = found or ("", value)
     error_text = text_of(error)

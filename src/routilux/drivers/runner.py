@@ -223,9 +223,7 @@ class Runner(Coroutine[Any, Any, None]):
             outcome = seat.invoker(activation, skip)
         if outcome.error is not None:
             return self._raised(outcome.error, began)._replace(measured=outcome.measured)
-        if self.unwanted is not None:  # it was told, and has caught that: what comes next has nothing to do with it
-            self.unwanted = None
-            self._uncancel()
+        self._heeds()  # a handler may have caught it
         emissions, _, more, measured, statements = outcome
         settled = Settled(number, attempt, began, now(), 0, emissions, None, more, measured=measured)
         return settled._replace(statements=statements) if statements else settled
@@ -234,14 +232,20 @@ class Runner(Coroutine[Any, Any, None]):
         """The fact that a handler raised, or that it was cancelled because nobody wanted its outcome."""
         activation, ended = self.activation, self._now()
         number, attempt = activation[0], activation[5]
-        unwanted, self.unwanted = self.unwanted, None
-        if unwanted is activation:
-            self._uncancel()
+        unwanted = self._heeds()
         if isinstance(error, asyncio.CancelledError):
-            if unwanted is activation:
+            if unwanted:
                 return Settled(number, attempt, began, ended, 0, stopped=True)
             error = cancelled_by_itself(self._seat.course.origin.flow_id, activation[1].routine_id, error)
         return Settled(number, attempt, began, ended, 0, (), error)
+
+    def _heeds(self) -> bool:
+        """Whether the attempt was cancelled because nobody wants it, which is then of no concern to what follows."""
+        unwanted, self.unwanted = self.unwanted, None
+        if unwanted is not self.activation:
+            return False
+        self._uncancel()
+        return True
 
     def _uncancel(self) -> None:
         """Takes a cancellation back that has been heeded, so that the task can go on with something else."""

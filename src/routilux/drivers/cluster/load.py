@@ -78,12 +78,11 @@ class Packer:
         station, flow_id = attempt.activation[1], attempt.seat.course.origin.flow_id
         known = self._recipes.get(station)
         if known is None:
-            packed, broken = guarded(pack_recipe, flow_id, station)
             key = next(self._keys)
-            if broken is None:
+            try:
+                packed = pack_recipe(flow_id, station)
                 known = key, self._cluster.share(packed) if len(packed) >= SHARED_BYTES else packed, None
-            else:
-                refused = unsendable(flow_id, station.routine_id, "its handler", station.call, broken)
+            except UnsendableError as refused:
                 known = key, None, refused
             self._recipes[station] = known
         return known

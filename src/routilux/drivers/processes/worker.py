@@ -295,11 +295,9 @@ def _lesson(errand: Errand) -> bytes:
     """The recipe of an errand's station, pickled when it is first needed."""
     pace, flow_id = errand.pace, errand.seat.course.origin.flow_id
     if pace.lesson is None and pace.unsendable is None:
-        packed, broken = guarded(pack_recipe, flow_id, pace.station)
-        if broken is None:
-            pace.lesson = packed
-        else:
-            error = unsendable(flow_id, pace.station.routine_id, "its handler", pace.station.call, broken)
+        try:
+            pace.lesson = pack_recipe(flow_id, pace.station)
+        except UnsendableError as error:
             pace.unsendable = str(error)
     if pace.lesson is None:
         raise UnsendableError(pace.unsendable)
