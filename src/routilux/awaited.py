@@ -9,9 +9,10 @@ import threading
 from routilux.course import Course
 from routilux.crew import Crew
 from routilux.drivers.port import Seat
+from routilux.drivers.runner import Runner
 from routilux.engine import Engine
 from routilux.facts import Rang, Started
-from routilux.modes import INTERRUPT_GRACE, Mode
+from routilux.modes import INTERRUPT_GRACE, Mode, is_inside, self_wait
 from routilux.ports import Alarms, Clock
 from routilux.settings import Settings
 
@@ -77,7 +78,12 @@ class LoopFlag:
 
 
 async def finished(course: Course, timeout: float | None = None) -> bool:
-    """Waits until a job is over, at most `timeout` seconds; says whether it is."""
+    """Waits until a job is over, at most `timeout` seconds; says whether it is. Not for the job's own handlers."""
+    task = asyncio.current_task()
+    runner = None if task is None else task.get_coro()
+    inside = runner.course is course if isinstance(runner, Runner) else is_inside(course)
+    if inside and not course.finished.is_set():
+        raise self_wait(course)
     flag = LoopFlag()
     course.when_finished.append(lambda _: flag.set())
     if not course.finished.is_set():

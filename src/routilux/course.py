@@ -72,6 +72,8 @@ class Course:
         """Set when something left the flow, or the job ended, for the reader of a stream, if there is one."""
         self.thread: int | None = None
         """The thread that runs a sequential job."""
+        self.loop_thread: int | None = None
+        """The thread of the event loop that only handlers of this job run on, once there is one."""
         self.when_finished: list[Callable[[Course], None]] = []
         """Also called when it is let go, with `ended_at` still unset."""
         self.let_go_by: BaseException | None = None

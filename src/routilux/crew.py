@@ -115,4 +115,5 @@ class Awaiting:
             name = f"routilux-{self._course.origin.flow_id}-loop"
             self._loop = loaded("routilux.drivers.loop_thread", "LoopThread")(name)
             self._course.when_finished.append(lambda _: self._loop.close())
+            self._course.loop_thread = self._loop.ident
         return self._loop.run(coroutine)

@@ -126,7 +126,7 @@ class Job:
             raise
 
     async def wait_async(self, timeout: float | None = None) -> bool:
-        """As `wait`, without keeping the event loop."""
+        """As `wait`, without keeping the event loop; for a task outside of the job's handlers."""
         return bool(await loaded("routilux.awaited", "finished")(self._course, timeout))
 
     def pause(self) -> None:

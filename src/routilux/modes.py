@@ -108,13 +108,8 @@ class Mode(Steering):
     def _start(self, first: Started) -> None: ...
 
     def _refuse_self_wait(self) -> None:
-        worker = threading.current_thread()
-        inside = self.course.thread == threading.get_ident()
-        if inside or (isinstance(worker, Worker) and worker.busy_with is self.course):
-            raise SelfWaitError(
-                f"Flow {self.course.origin.flow_id!r}: a handler waits for the job that it is part of, which "
-                "cannot end before it does. Return instead, and let a connected routine go on."
-            )
+        if is_inside(self.course):
+            raise self_wait(self.course)
 
 
 class SequentialMode(Mode):
@@ -308,6 +303,22 @@ class EngineMode(Mode):
     def _close(self, *, wait: bool = True) -> None:
         if self._own_engine and self._closer is None:
             self._engine.close(wait=wait)
+
+
+def is_inside(course: Course) -> bool:
+    """Whether the calling thread is at a handler of the job, and has nothing to do with others meanwhile."""
+    worker = threading.current_thread()
+    if isinstance(worker, Worker):
+        return worker.busy_with is course
+    return threading.get_ident() in (course.thread, course.loop_thread)
+
+
+def self_wait(course: Course) -> SelfWaitError:
+    """The error for a handler that waits for its own job."""
+    return SelfWaitError(
+        f"Flow {course.origin.flow_id!r}: a handler waits for the job that it is part of, which cannot end before it "
+        "does. Return instead, and let a connected routine go on."
+    )
 
 
 def _said(error: BaseException) -> str:

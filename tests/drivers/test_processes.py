@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -499,14 +500,28 @@ def test_the_worker_of_an_open_generator_dies_and_it_goes_on_where_it_was(proces
     host.wait()
     os.kill(pid, signal.SIGKILL)
     host.values(station_of(lambda x: x, "x"), [1])
-    host.start(generator, 3, number=9999)
+    host.start(generator, 3, number=9999, skip=1)
     host.wait()
     first, second = host.outcomes[9999, 1]
     assert [value for _, value in first.emissions] == [0]
-    assert isinstance(second.error, WorkerLostError)
+    assert second.error is None
+    assert second.emissions[0] == ("output", 1)
+
+
+def test_a_generator_that_may_run_only_once_is_lost_with_its_worker(processes):
+    host = processes(1)
+    generator = station_of(routine(numbers), "n", crash_retries=0)
+    pid = host.values(station_of(lambda x: os.getpid(), "x"), [0])[0]
+    host.start(generator, 3, number=9999)
+    host.wait()
+    os.kill(pid, signal.SIGKILL)
+    host.values(station_of(lambda x: x, "x"), [1])
     host.start(generator, 3, number=9999, skip=1)
     host.wait()
-    assert host.outcomes[9999, 1][2].emissions[0] == ("output", 1)
+    lost = host.outcomes[9999, 1][1].error
+    assert isinstance(lost, WorkerLostError)
+    expected = rf"Flow 'test', routine 'it': worker {pid} died of SIGKILL while it had open .* activation 9999"
+    assert re.search(expected, str(lost)), str(lost)
 
 
 def test_forgetting_a_job_closes_its_generators(processes, effects):

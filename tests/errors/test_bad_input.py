@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import math
 import re
@@ -417,6 +418,28 @@ def test_a_handler_may_not_wait_for_its_own_job(mode):
     started.set()
     assert jobs[0].wait(30)
     with pytest.raises(SelfWaitError, match="Flow 'self': a handler waits for the job that it is part of"):
+        jobs[0].raise_for_status()
+
+
+@pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])
+@pytest.mark.parametrize("wait", ["wait", "wait_async", "await"])
+def test_a_coroutine_may_not_wait_for_its_own_job(mode, wait):
+    async def work():
+        await asyncio.to_thread(started.wait, 30)
+        if wait == "wait":
+            jobs[0].wait()
+        elif wait == "wait_async":
+            await jobs[0].wait_async()
+        else:
+            await jobs[0]
+
+    started, jobs = threading.Event(), []
+    flow = Flow("self", execution_mode=mode)
+    flow.add_routine(work)
+    jobs.append(flow.start("work"))
+    started.set()
+    assert jobs[0].wait(30)
+    with pytest.raises(SelfWaitError, match="Flow 'self'"):
         jobs[0].raise_for_status()
 
 

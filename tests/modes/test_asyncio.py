@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import itertools
 import logging
 import threading
 import time
@@ -12,6 +13,7 @@ import time
 import pytest
 
 from routilux import Context, Continue, Flow, Retry, Skip, Stop, collect, routine
+from routilux.clock import SystemClock
 from routilux.errors import (
     HandlerCancelledError,
     HandlerTimeoutError,
@@ -767,3 +769,72 @@ def test_a_handler_that_returns_while_it_is_cancelled_has_failed_in_sequential_m
     job = chain(routine(restless, error_strategy=Continue()), mode="sequential").start("restless", {"x": 1})
     assert job.wait(PATIENCE)
     assert [type(failure.error) for failure in job.errors] == [HandlerCancelledError]
+
+
+class Ticking(SystemClock):
+    """A clock on which a tenth of a millisecond passes each time that one looks at it."""
+
+    def __init__(self):
+        self._ticks = itertools.count(1)
+
+    def now(self):
+        return next(self._ticks) * 100_000
+
+
+def test_coroutines_that_never_wait_let_others_have_the_loop_however_many_there_are():
+    between, ran = [], [0]
+
+    async def at_once(x):
+        ran[0] += 1
+
+    async def main():
+        flow = Flow("greedy", execution_mode="asyncio", clock=Ticking())
+        flow.add_routine(numbers)
+        flow.chain("numbers", at_once)
+        job = asyncio.ensure_future(flow.execute_async("numbers", {"n": 20_000}))
+        while not job.done():
+            before = ran[0]
+            await asyncio.sleep(0)
+            between.append(ran[0] - before)
+        assert ran == [20_000]
+        assert (await job).status == "completed"
+
+    run(main)
+    # A thousand that have been given their loop may each run one; what is ready besides has a hundredth of a second.
+    assert max(between) <= 1_200
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["in two jobs", "in one job"])
+def test_coroutines_that_never_wait_do_not_hold_up_others_that_do(together):
+    here, all_here = [], asyncio.Event()
+
+    async def meets(x):
+        if x >= 1_000:
+            here.append(x)
+            if len(here) == 50:
+                all_here.set()
+            await all_here.wait()
+        return x
+
+    async def main():
+        flow = Flow("meeting", execution_mode="asyncio", clock=Ticking())
+        flow.add_routine(numbers)
+        flow.add_routine(meets)
+        flow.add_routine(between)
+        flow.connect("numbers", "meets")
+        flow.connect("between", "meets")
+        async with flow:
+            if together:
+                jobs = [flow.start("between", {"first": 0, "last": 1_050})]
+            else:
+                jobs = [flow.start("between", {"first": 1_000, "last": 1_050}), flow.start("numbers", {"n": 1_000})]
+            for job in jobs:
+                assert await job.wait_async(PATIENCE), job.waiting()
+
+    run(main)
+    assert sorted(here) == list(range(1_000, 1_050))
+
+
+async def between(first, last):
+    for number in range(first, last):
+        yield number

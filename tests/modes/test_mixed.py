@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from routilux import Context, Continue, Flow, Retry, Routine, Skip, collect, gather, keyed, routine
 from routilux.errors import SettingError, WorkerLostError
+from tests.effects import Effects
 from tests.modes.contract import PATIENCE, SEQUENTIAL, WORKERS, Gate, multiset, numbers, same, wait_until
 
 pytestmark = pytest.mark.usefixtures("nothing_is_left")
@@ -405,6 +407,28 @@ def test_a_worker_that_dies_fails_only_what_it_ran(tmp_path):
     assert sorted(job.results["fast"]) == [x for x in range(20) if x != 3]
     assert isinstance(job.errors[0].error, WorkerLostError)
     assert job.counts["dies"].retried == 1
+
+
+def test_a_handler_that_is_ended_takes_no_generator_of_its_neighbours_with_it(tmp_path):
+    opened = Effects(tmp_path / "opened")
+
+    @routine
+    def source(n):
+        opened("opened")
+        yield from range(n)
+
+    @routine(timeout=0.3, error_strategy=Skip())
+    def hangs(x):
+        time.sleep(3600 if x % 10 == 3 else 0)
+        return x
+
+    flow = Flow("neighbours", execution_mode="multiprocessing", max_workers=1)
+    flow.chain(source, hangs)
+    job = flow.execute("source", {"n": 40})
+    assert job.raise_for_status().results["hangs"] == [x for x in range(40) if x % 10 != 3]
+    assert {error.routine_id for error in job.errors} == {"hangs"}
+    assert job.counts["source"].retried == 0
+    assert len(opened.all()) > 1
 
 
 def test_a_cancelled_job_ends_its_handlers_in_every_mode(executor, tmp_path):

@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
 
+from routilux.drivers.loop_port import LoopDriver
 from routilux.drivers.loop_thread import LoopThread
 from routilux.drivers.port import Abilities, LocalHost, Seat, Stopping
-from routilux.drivers.runner import LoopDriver, Runner
+from routilux.drivers.runner import Runner
 from routilux.execution_mode import ExecutionMode
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
@@ -51,11 +52,14 @@ class AsyncioDriver(LoopDriver):
         self.busy = 0
         self._starting: deque[tuple[Seat, Activation]] = deque()
         self._unwanted: deque[Activation] = deque()
-        self.runners: set[Runner] = set()
+        self._runners: set[Runner] = set()
+        self.leave = self._runners.discard
         self._closing: set[asyncio.Future[None]] = set()
         """Async generators of jobs that are over."""
-        self.relieved = False
-        """Whether somebody will see to what is ready as soon as the runner that is at it waits."""
+        self._relieved: list[Seat] = []
+        """The jobs whose runner may be about to wait: what is ready of them is to be started then."""
+        self.slice_ends = 0
+        self.yields = set()
 
     @property
     def free(self) -> int:
@@ -63,7 +67,7 @@ class AsyncioDriver(LoopDriver):
 
     @property
     def tasks(self) -> Sequence[asyncio.Future[None]]:
-        return [*(runner.task for runner in self.runners if runner.task is not None), *self._closing]
+        return [*(runner.task for runner in self._runners if runner.task is not None), *self._closing]
 
     def start(self, seat: Seat, activation: Activation, skip: int = 0) -> None:
         self.busy += 1
@@ -108,7 +112,7 @@ class AsyncioDriver(LoopDriver):
     def spawn(self, seat: Seat, activation: Activation) -> None:
         """On the loop: gives an attempt a task."""
         runner = Runner(self, seat, activation)
-        self.runners.add(runner)
+        self._runners.add(runner)
         loop, name = self._loop or self._there(), activation[1].routine_id
         # Not by the loop's `create_task`, whose factory may be eager: it would step the task within the engine's turn.
         runner.task = Task(runner, loop=loop, name=name, context=seat.context.copy())
@@ -120,7 +124,7 @@ class AsyncioDriver(LoopDriver):
 
     def _cancel(self) -> None:
         """On the loop: cancels the tasks whose attempts nobody wants any more."""
-        at = {id(runner.activation): runner for runner in self.runners}
+        at = {id(runner.activation): runner for runner in self._runners}
         while self._unwanted:
             activation = self._unwanted.popleft()
             runner = at.get(id(activation))
@@ -129,10 +133,19 @@ class AsyncioDriver(LoopDriver):
                 if runner.begun:
                     runner.task.cancel()
 
-    def relieve(self) -> None:
-        """On the loop, by a runner that may be about to wait: what is ready is started as soon as it does."""
-        self.relieved = True
-        self._there().call_soon(self._start_rest)
+    def relieve(self, seat: Seat) -> None:
+        if not self._relieved:
+            self._there().call_soon(self._start_rest)
+        self._relieved.append(seat)
+        seat.relieved = True
+
+    def yield_once(self, seat: Seat) -> None:
+        if seat.relieved:
+            seat.relieved = False
+            self._relieved.remove(seat)
+        if not self.yields:
+            self._there().call_soon(self.yields.clear)
+        self.yields.add(seat)
 
     def _close_soon(self, generator: Any) -> None:
         """On the loop: closes an async generator; what that raises is logged, since its job is over."""
@@ -142,8 +155,11 @@ class AsyncioDriver(LoopDriver):
         task.add_done_callback(self._closing.discard)
 
     def _start_rest(self) -> None:
-        self.relieved = False
-        self.host.look_at_all()
+        if self._relieved:
+            for seat in self._relieved:
+                seat.relieved = False
+            self._relieved.clear()
+            self.host.look_at_all()
 
 
 def _say(task: asyncio.Future[None]) -> None:

@@ -23,15 +23,12 @@ class LoopThread:
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """The loop; it runs."""
-        if self._loop is None:
-            self._loop = asyncio.new_event_loop()
-            self._thread = threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True)
-            self._thread.start()
-        return self._loop
+        return self._loop or self._start()
 
     @property
     def ident(self) -> int | None:
-        """The identity of its thread."""
+        """The identity of its thread; it runs."""
+        self._start()
         return None if self._thread is None else self._thread.ident
 
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
@@ -52,6 +49,13 @@ class LoopThread:
             self._loop.call_soon_threadsafe(self._loop.stop)
         if wait and self._thread is not threading.current_thread():
             self._thread.join()
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._run, args=(self._loop,), name=self._name, daemon=True)
+            self._thread.start()
+        return self._loop
 
     @staticmethod
     def _run(loop: asyncio.AbstractEventLoop) -> None:

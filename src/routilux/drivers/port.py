@@ -27,7 +27,18 @@ from routilux.machine.delivery import Activation
 class Seat:
     """A job's place in an engine, and all that a driver needs to know of the job."""
 
-    __slots__ = ("alarm", "at_hand", "context", "course", "elastic", "invoker", "queued", "sized_at", "told")
+    __slots__ = (
+        "alarm",
+        "at_hand",
+        "context",
+        "course",
+        "elastic",
+        "invoker",
+        "queued",
+        "relieved",
+        "sized_at",
+        "told",
+    )
 
     def __init__(self, course: Course, invoker: Invoker, context: Context) -> None:
         self.course = course
@@ -45,6 +56,8 @@ class Seat:
         """When the job was last told of it."""
         self.queued: set[ExecutionMode] = set()
         """The modes in which it is this job's turn some time to start something."""
+        self.relieved = False
+        """Whether an event loop will start what is ready as soon as the runner that is at it waits."""
         self.told = False
         """Whether the job's end has been told."""
 

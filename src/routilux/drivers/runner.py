@@ -10,66 +10,45 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from abc import abstractmethod
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Awaitable, Coroutine, Generator
 from types import CoroutineType, GeneratorType
 from typing import Any
 
-from routilux.course import BATCH
+from routilux.course import BATCH, Course
 from routilux.drivers.at_hand import at_hand
 from routilux.drivers.invoke import cancelled_by_itself
-from routilux.drivers.port import Following, LocalDriver, LocalHost, Seat
+from routilux.drivers.loop_port import LEAST_NS, SLICE_NS, LoopDriver
+from routilux.drivers.port import Following, Seat
 from routilux.facts import Settled
 from routilux.machine.delivery import Activation
 from routilux.machine.machine import PLAINLY
 
 logger = logging.getLogger("routilux")
 
-SLICE_NS = 10_000_000
-"""After so long a runner that never waits lets others have the loop."""
-
 BLOCKED_NS = 100_000_000
 """A step that takes longer is reported: nothing else on the loop could run."""
 
 
-class LoopDriver(LocalDriver):
-    """What a runner needs of its driver; called on the loop."""
-
-    host: LocalHost
-    now: Callable[[], int]
-    """The clock's moment."""
-    busy: int
-    """How many runners are at something."""
-    runners: set[Runner]
-    relieved: bool
-    """Whether `relieve` was called and has not taken effect yet."""
-
-    @abstractmethod
-    def spawn(self, seat: Seat, activation: Activation) -> None:
-        """Gives an attempt a runner of its own."""
-
-    @abstractmethod
-    def relieve(self) -> None:
-        """Has what is ready started as soon as the runner that asks waits for something."""
-
-    @abstractmethod
-    def wake(self) -> None:
-        """Has the loop look at what was told; from any thread."""
+OVER: Any = object()
+"""What no coroutine waits for."""
 
 
 class Runner(Coroutine[Any, Any, None]):
     """One task's coroutine, and what it is at.
 
     A task cannot be asked how long its steps take, from one wait to the next, and a coroutine can be stepped by
-    anybody; so the task steps this, which steps `_run` and looks at the clock.
+    anybody; so the task steps this, which steps another and looks at the clock. Most runners are for one plain handler
+    and no more: that they step themselves, which saves a coroutine. For all else there is `_run`.
     """
 
     __slots__ = (
+        "_began",
         "_driver",
+        "_first",
         "_now",
+        "_least",
         "_seat",
         "_since",
-        "_stepped",
         "_whole",
         "activation",
         "begun",
@@ -77,10 +56,12 @@ class Runner(Coroutine[Any, Any, None]):
         "unwanted",
     )
 
-    _stepped: int
-    """When the step under way began."""
     _since: int
     """When it went on with the handler that it is at."""
+    _least: int
+    """Until when it may go on, whether or not the slice of all is over."""
+    _began: int
+    """When it began its first."""
 
     def __init__(self, driver: LoopDriver, seat: Seat, activation: Activation) -> None:
         self._driver = driver
@@ -92,46 +73,124 @@ class Runner(Coroutine[Any, Any, None]):
         self.begun = False
         self.unwanted: Activation | None = None
         """The attempt that it is cancelled for."""
-        self._whole = self._run()
+        self._whole: Coroutine[Any, Any, Any] | None = None
+        """What it steps."""
+        self._first = False
+        """Whether that is its first handler itself."""
 
     def send(self, value: Any) -> Any:
-        now = self._now
-        self._since = self._stepped = now()
-        waits_for = self._whole.send(value)
+        now, driver = self._now, self._driver
+        self._since = began = now()
+        if began > driver.slice_ends and not driver.yields:
+            driver.slice_ends = began + SLICE_NS
+        self._least = began + LEAST_NS
+        try:
+            waits_for = (self._whole or self._begin()).send(value)
+        except BaseException as error:
+            if not self._first:
+                raise
+            waits_for = self._leave_first(error)
+        if waits_for is OVER:
+            raise StopIteration
         if now() - self._since > BLOCKED_NS:
             self._report()
         return waits_for
 
     def throw(self, *error: Any) -> Any:
-        self._since = self._stepped = self._now()
-        waits_for = self._whole.throw(*error)
+        if self._whole is None:
+            raise error[0]
+        self._since = now = self._now()
+        self._least = now + LEAST_NS
+        try:
+            waits_for = self._whole.throw(*error)
+        except BaseException as raised:
+            if not self._first:
+                raise
+            waits_for = self._leave_first(raised)
+        if waits_for is OVER:
+            raise StopIteration
         if self._now() - self._since > BLOCKED_NS:
             self._report()
         return waits_for
 
     def close(self) -> None:
-        self._whole.close()
+        if self._whole is not None:
+            self._whole.close()
 
     def __await__(self) -> Generator[Any, None, None]:
-        return self._whole.__await__()
+        return self._run().__await__()
 
-    async def _run(self) -> None:
-        """Awaits handlers, one after another, for as long as one follows directly on the other.
+    @property
+    def course(self) -> Course:
+        """The job whose handlers it awaits."""
+        return self._seat.course
 
-        The hot path has `Machine.settled` written out for the value that is handed to one successor.
-        """
-        seat, driver, host, now = self._seat, self._driver, self._driver.host, self._now
-        inbox, workers, self.begun = host.inbox, driver.workers, True
+    def _begin(self) -> Coroutine[Any, Any, Any]:
+        """Gives what is stepped: the handler itself, if it is a plain coroutine and nothing more is to be seen to."""
+        seat, driver, activation, self.begun = self._seat, self._driver, self.activation, True
         if seat.at_hand is None:
             seat.at_hand = at_hand(seat.course)
-        machine, running, ready, timers, suspended, records, delivery, job_id, limit = seat.at_hand
+        station, host = activation[1], driver.host
+        is_easy = station.plain and station.is_async and self.unwanted is None and not seat.at_hand[0].streaming
+        if not (is_easy and (host.kept or host.keep(driver.wake))):
+            self._whole = self._run()
+            return self._whole
+        self._began, self._first = self._since, True
+        called = station.call(*activation[2])
+        self._whole = called if type(called) is CoroutineType else _awaited(called)
+        return self._whole
+
+    def _leave_first(self, error: BaseException) -> Any:
+        """Settles its first handler, which has ended with an error or `StopIteration`, and goes on with what follows.
+
+        Gives what that waits for. The hot path, written out: for most runners nothing follows.
+        """
+        self._first = False
+        seat, driver, activation, began = self._seat, self._driver, self.activation, self._began
+        assert seat.at_hand is not None
+        machine, running, ready, timers, suspended, records, _, _, _ = seat.at_hand
+        host = driver.host
+        ended = self._now()
+        if type(error) is not StopIteration:
+            following = host.settled(driver, seat, self._raised(error, began))
+        elif not host.kept or machine.end is not None:
+            following = host.returned(driver, seat, activation, error.value, began, ended, 0)
+        else:
+            del running[activation[0]]
+            machine.settled(activation, error.value, began, ended)
+            unusual = host.inbox or timers or suspended or machine.paused or driver.busy >= driver.workers
+            lets_go = unusual and host.wants_attention(driver, seat)
+            is_last = running and len(records) < BATCH and ended - self._since < BLOCKED_NS
+            if is_last and not (ready or lets_go):
+                driver.busy -= 1
+                self._is_through()
+                return OVER
+            following = self._let_go()
+        if not self._takes(following, ended):
+            return OVER
+        self._whole = self._run()
+        try:
+            return self._whole.send(None)
+        except StopIteration:
+            return OVER
+
+    async def _run(self) -> None:
+        """Awaits handlers, one after another, for as long as one follows directly on the other."""
+        # The hot path: `Machine.settled` is written out for the value that is handed to one successor.
+        seat, driver, host, now = self._seat, self._driver, self._driver.host, self._now
+        inbox, workers = host.inbox, driver.workers
+        machine, running, ready, timers, suspended, records, delivery, job_id, limit = seat.at_hand or at_hand(
+            seat.course
+        )
         following: Following = None
         while True:
+            if self._since > self._least and self._since > driver.slice_ends:
+                await self._pause()
             activation = self.activation
-            is_easy = activation[1].plain and self.unwanted is None and not machine.streaming
+            is_easy = activation[1].plain and self.unwanted is None and not machine.streaming and machine.end is None
             if not (is_easy and (host.kept or host.keep(driver.wake))):
                 outcome = await self._invoke()
-                if await self._goes_on(host.settled(driver, seat, outcome), outcome.ended):
+                if self._takes(host.settled(driver, seat, outcome), outcome.ended):
                     continue
                 return
             while True:
@@ -159,25 +218,44 @@ class Runner(Coroutine[Any, Any, None]):
                     record = job_id, number, station.routine_id, attempt, PLAINLY, cause, fired, began, ended, 0, None
                     records.append(record)
                 unusual = inbox or timers or suspended or machine.paused or driver.busy >= workers
-                lets_go = ended - self._stepped > SLICE_NS or (unusual and host.wants_attention(driver, seat))
+                lets_go = ended > self._least and ended > driver.slice_ends
+                lets_go = lets_go or (unusual and host.wants_attention(driver, seat))
                 if not (ready or lets_go) and running and len(records) < BATCH:
-                    if ended - self._since > BLOCKED_NS:
-                        self._report()
                     driver.busy -= 1
-                    self._is_through()
-                    return
+                    following = None
+                    break
                 if lets_go or not (ready and ready[0][1].plain):
-                    following = host.let_go(driver, seat)
+                    following = self._let_go()
                     break
                 self.activation = activation = ready.popleft()
                 running[activation[0]] = activation
-                if ready and not driver.relieved:
-                    driver.relieve()
-            if not await self._goes_on(following, ended):
+                if ready and not seat.relieved:
+                    driver.relieve(seat)
+            if not self._takes(following, ended):
                 return
 
-    async def _goes_on(self, following: Following, ended: int) -> bool:
-        """Whether this runner goes straight on with something of the same job; it lets others have the loop before.
+    def _let_go(self) -> Following:
+        """With the turn kept, gives what this runner does next, which is not simply what is ready.
+
+        Where only the slice is over, nothing else is started: what is ready never waits either, for all that is known.
+        """
+        seat, driver, host = self._seat, self._driver, self._driver.host
+        assert seat.at_hand is not None
+        machine, running, ready, timers, suspended, records, _, _, _ = seat.at_hand
+        unusual = host.inbox or timers or suspended or machine.paused or driver.busy >= driver.workers
+        if (unusual and host.wants_attention(driver, seat)) or not (ready and ready[0][1].plain):
+            return host.let_go(driver, seat)
+        if len(records) >= BATCH:
+            seat.course.read()
+        if seat in driver.yields:  # another runner goes on with what is ready
+            driver.busy -= 1
+            return None
+        activation = ready.popleft()
+        running[activation[0]] = activation
+        return seat, activation
+
+    def _takes(self, following: Following, ended: int) -> bool:
+        """Whether what follows is of the same job, so that this runner goes on with it; another gets its own.
 
         Since its handler `ended` it has run the engine, and for that no handler is to blame.
         """
@@ -190,30 +268,31 @@ class Runner(Coroutine[Any, Any, None]):
                 self._driver.spawn(*following)
             return False
         self.activation = following[1]
-        if self._since - self._stepped > SLICE_NS:
-            await self._pause()
         return True
 
     def _is_through(self) -> None:
         """It awaits nothing more."""
-        self._driver.runners.discard(self)
+        self._driver.leave(self)
         self.task = None
 
     async def _pause(self) -> None:
         """Lets others have the loop; a cancellation that comes meanwhile is for what follows."""
+        self._driver.yield_once(self._seat)
         try:
             await asyncio.sleep(0)
         except asyncio.CancelledError:
             if self.unwanted is None:
                 raise
             self._uncancel()
+        if self._seat.course.machine.ready and not self._seat.relieved:
+            self._driver.relieve(self._seat)
 
     async def _invoke(self) -> Settled:
         """Awaits a handler that needs more than a call: a context, a generator, a limit, a timeout."""
         seat, activation, now = self._seat, self.activation, self._now
         number, attempt, machine = activation[0], activation[5], seat.course.machine
         began = now()
-        if self.unwanted is not None or machine.running.get(number) is not activation:
+        if self.unwanted is not None or machine.end is not None or machine.running.get(number) is not activation:
             self.unwanted = None
             return Settled(number, attempt, began, began, 0, stopped=True)
         skip = machine.fan_outs.yields_of(number) if activation[1].is_generator else 0
@@ -261,3 +340,8 @@ class Runner(Coroutine[Any, Any, None]):
             self.activation[1].routine_id,
             (self._now() - self._since) / 1e6,
         )
+
+
+async def _awaited(called: Awaitable[Any]) -> Any:
+    """What a handler gave that is to be awaited, though it is no coroutine."""
+    return await called

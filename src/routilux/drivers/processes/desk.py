@@ -167,8 +167,8 @@ class Desk:
             if batch is not None:
                 self._line.put_back(batch.errands[batch.done :])
 
-    def lose(self, post: Post, error: Callable[[Errand | None], BaseException]) -> tuple[Errand, BaseException] | None:
-        """A worker has died: what it was running is given back, if anybody wants it; the rest waits again."""
+    def lose(self, post: Post, end: str) -> Errand | None:
+        """A worker has died, `end` says of what: gives what it ran, if anybody wants it; the rest waits again."""
         with self._lock:
             batch, post.batch = post.batch, None
             running, begun = None, 0
@@ -180,12 +180,12 @@ class Desk:
                     self._line.open.pop(running.identity, None)
             for identity in [identity for identity, home in self._line.open.items() if home is post]:
                 del self._line.open[identity]
-                self._line.lost[identity] = error(None)
+                self._line.lost[identity] = end
             if batch is not None:
                 self._line.put_back(batch.errands[max(begun, batch.done) :])
             self._line.put_back(post.pinned)
             post.pinned.clear()
-            return None if running is None or running.stopped else (running, error(running))
+            return None if running is None or running.stopped else running
 
     def share(self, post: Post) -> None:
         """A message takes longer than thought: if others are idle, they get what has not begun of it."""

@@ -39,8 +39,8 @@ class Errand:
         self.identity: Identity = (seat, activation[0], activation[5])
         """What the driver knows it by."""
         self.weight_ns = pace.weight_ns
-        self.lost: BaseException | None = None
-        """Why the generator that was to be asked is gone."""
+        self.lost: str | None = None
+        """What ended the worker of the generator that was to be asked, which may not run again."""
         self.batch: Batch | None = None
         self.position = 0
         self.stopped = False

@@ -54,8 +54,8 @@ class Line:
         self.idle: list[Post] = []
         self.open: dict[Identity, Post] = {}
         """Where generators are open."""
-        self.lost: dict[Identity, BaseException] = {}
-        """Why generators are gone that were open in a worker."""
+        self.lost: dict[Identity, str] = {}
+        """What ended the workers of generators that were open there."""
         self._workers = workers
         self._now = now
 
@@ -68,8 +68,7 @@ class Line:
             home.pinned.append(errand)
             self.wake(home)
             return
-        if self.lost:
-            errand.lost = self.lost.pop(errand.identity, None)
+        self._find_lost(errand)
         self.waiting.append(errand)
         if self.idle:
             self.wake(self.idle[-1])
@@ -117,10 +116,17 @@ class Line:
                 home.pinned.appendleft(errand)
                 self.wake(home)
                 continue
-            errand.lost = self.lost.pop(errand.identity, errand.lost)
+            self._find_lost(errand)
             self.waiting.appendleft(errand)
         if self.waiting and self.idle:
             self.wake(self.idle[-1])
+
+    def _find_lost(self, errand: Errand) -> None:
+        """A generator whose worker has died is opened anew wherever it is asked next, unless it may run only once."""
+        if self.lost:
+            end = self.lost.pop(errand.identity, None)
+            if not errand.pace.station.crash_retries:
+                errand.lost = end or errand.lost
 
     def unqueue(self, errand: Errand) -> None:
         """Takes an errand out of whatever line it stands in; one that is just being pickled stands in none."""

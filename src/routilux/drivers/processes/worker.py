@@ -136,14 +136,13 @@ class Worker(threading.Thread):
             if size > MESSAGE_BYTES:
                 self._desk.put_back(errands[position:])
                 break
-            error = errand.lost
+            order, error = guarded(self._order, errand, lessons)
             if error is None:
-                order, error = guarded(self._order, errand, lessons)
-                if error is None:
-                    packed.append((errand, order))
-                    size += _size(order[-1])
-                    continue
-                error = error if isinstance(error, UnsendableError) else _unsendable_inputs(errand, error)
+                packed.append((errand, order))
+                size += _size(order[-1])
+                continue
+            if not isinstance(error, (UnsendableError, WorkerLostError)):
+                error = _unsendable_inputs(errand, error)
             self._refuse([errand], error)
         if not (packed or forgets):
             return None
@@ -159,6 +158,8 @@ class Worker(threading.Thread):
 
     def _order(self, errand: Errand, lessons: dict[int, bytes]) -> Sent:
         """An errand as it is sent, with what the worker must be taught before."""
+        if errand.lost is not None:
+            raise _lost(errand, f"{errand.lost} while it had open the generator of activation")
         pace, seat = errand.pace, errand.seat
         station = pace.station
         number, _, arguments, _, _, attempt, _ = errand.activation
@@ -264,13 +265,12 @@ class Worker(threading.Thread):
     def _bury(self) -> None:
         """The process is dead: its outcomes count, what it was running is lost, and the rest waits again."""
         assert self._spawned is not None
-        pid = self._spawned.process.pid
-        end = self._spawned.farewell()
+        end = f"worker {self._spawned.process.pid} {self._spawned.farewell()}"
         if self.post.batch is not None:
             self._read(self.post.batch)
-        lost = self._desk.lose(self.post, lambda errand: _lost(errand, pid, end))
-        if lost is not None:
-            errand, error = lost
+        errand = self._desk.lose(self.post, end)
+        if errand is not None:
+            error = _lost(errand, f"{end} while it ran activation")
             number, attempt, moment = errand.activation[0], errand.activation[5], self._desk.now()
             settled = Settled(number, attempt, moment, moment, self.post.number, (), error)
             self._outcomes.append((errand, settled))
@@ -317,13 +317,11 @@ def _unsendable_inputs(errand: Errand, broken: Exception) -> Exception:
     return unsendable(flow_id, station.routine_id, "its state", state, broken)
 
 
-def _lost(errand: Errand | None, pid: int, end: str) -> WorkerLostError:
-    """The error for what a dead process was running, or for a generator that was open in it."""
-    if errand is None:
-        return WorkerLostError(f"The generator was open in worker {pid}, which {end}.")
+def _lost(errand: Errand, end: str) -> WorkerLostError:
+    """The error for what a dead process was running, or for a generator that was open in it and may run only once."""
     return WorkerLostError(
-        f"Flow {errand.seat.course.origin.flow_id!r}, routine {errand.pace.station.routine_id!r}: worker {pid} {end} "
-        f"while it ran activation {errand.activation[0]}. If the machine is out of memory, use fewer workers or "
+        f"Flow {errand.seat.course.origin.flow_id!r}, routine {errand.pace.station.routine_id!r}: {end} "
+        f"{errand.activation[0]}. If the machine is out of memory, use fewer workers or "
         "smaller items; where native code crashes, `python -X faulthandler` shows the place."
     )
 
