@@ -44,6 +44,11 @@ async def numbers(n):
         yield number
 
 
+async def between(first, last):
+    for number in range(first, last):
+        yield number
+
+
 async def same(x):
     await asyncio.sleep(0)
     return x
@@ -818,23 +823,17 @@ def test_coroutines_that_never_wait_do_not_hold_up_others_that_do(together):
 
     async def main():
         flow = Flow("meeting", execution_mode="asyncio", clock=Ticking())
-        flow.add_routine(numbers)
-        flow.add_routine(meets)
-        flow.add_routine(between)
-        flow.connect("numbers", "meets")
-        flow.connect("between", "meets")
+        flow.chain(between, meets)
         async with flow:
             if together:
                 jobs = [flow.start("between", {"first": 0, "last": 1_050})]
             else:
-                jobs = [flow.start("between", {"first": 1_000, "last": 1_050}), flow.start("numbers", {"n": 1_000})]
+                jobs = [
+                    flow.start("between", {"first": 1_000, "last": 1_050}),
+                    flow.start("between", {"first": 0, "last": 1_000}),
+                ]
             for job in jobs:
                 assert await job.wait_async(PATIENCE), job.waiting()
 
     run(main)
     assert sorted(here) == list(range(1_000, 1_050))
-
-
-async def between(first, last):
-    for number in range(first, last):
-        yield number
