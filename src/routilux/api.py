@@ -13,7 +13,7 @@ from routilux.advice.answers import Advice, Answer
 from routilux.async_stream import AsyncStream
 from routilux.clock import SystemClock
 from routilux.engine import Engine
-from routilux.errors import SettingError
+from routilux.errors import EntryParamsError, SettingError
 from routilux.flow import FlowDefinition
 from routilux.job import Job
 from routilux.launch import OWN_ENGINE, Launch, Prepared
@@ -158,8 +158,13 @@ class Flow(FlowDefinition):
         """Runs one job for each of `params`, and gives the jobs as they finish.
 
         At most `max_jobs` (32) are under way, or finished and not yet taken, and `params` are only taken as that
-        allows. `progress` shows a bar in the terminal. Whoever stops taking jobs cancels those that are under way.
+        allows. `progress` shows a bar in the terminal. Whoever stops taking jobs cancels those that are under way. What
+        `params` raises, or is wrong with one of them, is raised when the jobs before it have been given.
         """
+        if not isinstance(params, Iterable):
+            raise EntryParamsError(
+                f"Flow {self.flow_id!r}, entry {entry!r}: params must be an iterable of mappings, not {params!r}."
+            )
         if max_jobs is not None and (type(max_jobs) is not int or max_jobs < 1):
             raise SettingError(f"max_jobs must be a whole number from 1, or None, not {max_jobs!r}.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -80,9 +81,14 @@ class AsyncStream(AsyncIterator[Any]):
             self._mode.end_idle()
 
     def __del__(self) -> None:
-        if not self._over:
+        if not (self._over or sys.is_finalizing()):  # where no thread can be waited for any more
+            engine = self._mode.own_engine
+            if engine is not None:
+                self._course.when_finished.append(lambda _: engine.close(wait=False))
             try:
                 self._end()
+                if engine is not None and self._course.finished.is_set():
+                    engine.close(wait=False)
             except RuntimeError:  # the program or the loop ends, and nobody can see to it any more
                 self._over = True
 

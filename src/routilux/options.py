@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
-from typing import TypedDict
+from dataclasses import Field, dataclass, fields
+from typing import Any, TypedDict
 
 from routilux.errors import SettingError
 from routilux.execution_mode import ExecutionMode, mode_of_handlers
@@ -105,6 +105,8 @@ class Options:
             raise SettingError(f"version must be a text or a whole number, not {self.version!r}.")
         if self.retries is not None:
             self._retry()
+        elif idle := [one.name for one in fields(self) if one.name.startswith("retry_") and self._is_changed(one)]:
+            raise SettingError(f"{idle[0]} means nothing without retries, as retries=3: how often to try again.")
 
     @classmethod
     def of(cls, arguments: OptionArguments) -> Options:
@@ -138,6 +140,9 @@ class Options:
     def timeout_ns(self) -> int | None:
         """`timeout` in nanoseconds."""
         return None if self.timeout is None else int(seconds_of("timeout", self.timeout) * 1e9)
+
+    def _is_changed(self, option: Field[Any]) -> bool:
+        return bool(getattr(self, option.name) != option.default)
 
     def _retry(self) -> Retry:
         assert self.retries is not None

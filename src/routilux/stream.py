@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -83,7 +84,7 @@ class Stream(Iterator[Any]):
             self._mode.end_idle()
 
     def __del__(self) -> None:
-        if not self._over:
+        if not (self._over or sys.is_finalizing()):  # where no thread can be waited for any more
             try:
                 self._end()
             except RuntimeError:  # the program ends, and no thread can be started that would see to it

@@ -368,6 +368,9 @@ def test_ids_are_texts_and_different():
         flow.add_routine(17, "seventeen")
     with pytest.raises(SettingError, match="no option 'retires'. Did you mean 'retries'"):
         flow.add_routine(double, "other", retires=3)
+    for option in ({"retry_on": ValueError}, {"retry_delay": 1}):
+        with pytest.raises(SettingError, match=f"{next(iter(option))} means nothing without retries, as retries=3"):
+            flow.add_routine(double, "other", **option)
 
 
 def test_a_loop_starts_with_what_its_entry_is_given():

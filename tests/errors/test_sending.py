@@ -143,6 +143,32 @@ def test_a_handler_that_holds_what_cannot_be_pickled_is_refused_by_the_name_of_i
     assert "its handler's variable 'guard' is a _thread.lock" in refusal(place, work)
 
 
+def test_an_error_comes_back_with_what_it_came_of(place):
+    def work(x):
+        try:
+            try:
+                return {}[x]
+            except KeyError:
+                raise UnpicklableError(threading.Lock()) from None
+        except UnpicklableError as broken:
+            try:
+                raise ValueError("meant") from broken
+            except ValueError:
+                return 1 // 0
+
+    error = run(place, work).errors[0].error
+    assert isinstance(error, ZeroDivisionError)
+    assert error.__cause__ is None
+    meant = error.__context__
+    assert (type(meant), str(meant)) == (ValueError, "meant")
+    assert isinstance(meant.__cause__, RemoteError)
+    assert meant.__cause__.__cause__ is None
+
+
+class UnpicklableError(Exception):
+    pass
+
+
 async def awaited(x):
     return x
 

@@ -766,14 +766,30 @@ def test_a_handler_that_something_it_awaits_cancels_has_failed_in_every_mode(mod
     assert "second_is_cancelled" in str(job.errors[0].error)
 
 
-def test_a_handler_that_returns_while_it_is_cancelled_has_failed_in_sequential_mode():
+@pytest.mark.parametrize("mode", ["sequential", "multiprocessing"])
+def test_a_handler_that_returns_while_it_is_cancelled_has_failed_in_every_mode(mode):
     async def restless(x):
         asyncio.current_task().cancel()
         return x
 
-    job = chain(routine(restless, error_strategy=Continue()), mode="sequential").start("restless", {"x": 1})
+    options = {"error_strategy": Continue(), "execution_mode": mode}
+    job = chain(routine(restless, **options), mode="sequential").start("restless", {"x": 1})
     assert job.wait(PATIENCE)
     assert [type(failure.error) for failure in job.errors] == [HandlerCancelledError]
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_dropped_async_stream_ends_its_threads(begun):
+    flow = chain(numbers, lambda x: x)
+
+    async def main():
+        stream = flow.stream_async("numbers", {"n": 10**9})
+        if begun:
+            await anext(stream)
+            assert ours() != []
+
+    asyncio.run(main())
+    wait_for_ours(PATIENCE)
 
 
 class Ticking(SystemClock):

@@ -166,6 +166,31 @@ def test_params_that_raise_end_the_map_and_leave_nothing(mode):
     assert flow._launch.under_way == {}
 
 
+@MODES
+def test_what_is_done_is_given_before_what_was_wrong_is_raised(mode):
+    given = []
+
+    def params():
+        yield {"n": 3}
+        yield {"n": 4}
+        raise LookupError("no more params")
+
+    with pytest.raises(LookupError, match="no more params"):
+        for job in summing(mode).map("numbers", params()):
+            given.append(job.result)
+    assert sorted(given) == [3, 6]
+
+
+def test_in_sequence_a_job_begins_when_the_one_before_has_been_taken():
+    begun = []
+    flow = Flow("sum")
+    flow.add_routine(lambda n: begun.append(n), "work")
+    jobs = flow.map("work", [{"n": n} for n in range(5)], max_jobs=3)
+    for number, job in enumerate(jobs, 1):
+        assert job.status == "completed"
+        assert begun == list(range(number))
+
+
 def test_settings_hold_for_all_jobs_of_a_map():
     flow = summing("sequential")
     threads = set()
@@ -190,6 +215,11 @@ def test_what_is_wrong_with_a_map_is_said():
         flow.map("numbers", [{"n": 1}], max_job=3)
     with pytest.raises(EntryParamsError, match="a mapping from names to values, not 3"):
         list(flow.map("numbers", [3]))
+    for wrong in (None, 5):
+        with pytest.raises(
+            EntryParamsError, match=f"entry 'numbers': params must be an iterable of mappings, not {wrong}"
+        ):
+            flow.map("numbers", wrong)
     assert list(flow.map("numbers", [])) == []
 
 

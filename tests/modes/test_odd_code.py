@@ -277,6 +277,25 @@ def test_ctrl_c_while_a_handler_waits_for_something_leaves_no_job_behind(mode):
     assert (done.stdout, done.stderr, done.returncode) == ("interrupted 0\n", "", 0)
 
 
+@pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio", "multiprocessing"])
+def test_a_program_that_fails_while_it_reads_a_stream_ends(mode):
+    code = (
+        "from routilux import Flow, routine\n"
+        "@routine\n"
+        "def numbers(n):\n    yield from range(n)\n"
+        "def read():\n"
+        f"    flow = Flow('read', execution_mode='{mode}', max_workers=2)\n"
+        "    flow.chain(numbers, lambda x: x)\n"
+        "    stream = flow.stream('numbers', {'n': 10**9})\n"
+        "    next(stream)\n"
+        "    raise LookupError('a mistake')\n"
+        "read()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert "LookupError: a mistake" in done.stderr
+    assert done.returncode == 1
+
+
 def test_a_timeout_that_is_over_before_its_handler_began_loses_no_worker():
     release = threading.Event()
 

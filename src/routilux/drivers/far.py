@@ -13,6 +13,7 @@ import pickle
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from time import perf_counter_ns
 from types import FunctionType
 from typing import Any, NamedTuple
@@ -292,7 +293,7 @@ class FarSide:
         `bare`: as a plain tuple of its fields, which is made and read four times as fast.
         """
         if answer.error is not None:
-            answer = answer._replace(error=_sendable(answer.error))
+            answer = answer._replace(error=_with_causes(answer.error))
         packed, broken = guarded(pack, tuple(answer) if bare else answer, aside)
         if broken is None:
             return bytes(packed)
@@ -345,6 +346,40 @@ class FarSide:
         if self._loop is None:
             self._loop = loaded("asyncio", "Runner")()
         return self._loop.run(coroutine)
+
+
+class _Caused:
+    """An error and what it came of, in turn; pickled, it is that error."""
+
+    def __init__(self, errors: Sequence[BaseException], meant: Sequence[bool]) -> None:
+        """`meant`: which of the errors but the last was raised from the next."""
+        self._errors = errors
+        self._meant = meant
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _put_together, (self._errors, self._meant)
+
+
+def _put_together(errors: Sequence[BaseException], meant: Sequence[bool]) -> BaseException:
+    for (error, cause), is_meant in zip(pairwise(errors), meant, strict=True):
+        if is_meant:
+            error.__cause__ = cause
+        else:
+            error.__context__ = cause
+    return errors[0]
+
+
+def _with_causes(error: BaseException) -> Any:
+    """What is sent in place of an error: it comes back as the error, with what it came of."""
+    errors, meant = [_sendable(error)], list[bool]()
+    while len(errors) < DEEPEST:
+        cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if cause is None:
+            break
+        meant.append(error.__cause__ is not None)
+        errors.append(_sendable(cause))
+        error = cause
+    return _Caused(errors, meant) if meant else errors[0]
 
 
 def _sendable(error: BaseException) -> BaseException:

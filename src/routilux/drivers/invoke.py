@@ -172,7 +172,9 @@ class Invoker:
         """Awaits an async handler while this thread waits. Nobody cancels it here but what it awaits, or it itself."""
         try:
             outcome: Outcome = self._run_coroutine(self.awaited(activation, skip))
-        except Exception as broken:  # the loop's task was cancelled while it returned
+        except BaseException as broken:  # the loop's task was cancelled while it returned
+            if type(broken).__name__ != "CancelledError":
+                raise
             outcome = Outcome((), broken)
         error = outcome.error
         if error is None or type(error).__name__ != "CancelledError":
