@@ -308,9 +308,8 @@ class EngineMode(Mode):
 def is_inside(course: Course) -> bool:
     """Whether the calling thread is at a handler of the job, and has nothing to do with others meanwhile."""
     worker = threading.current_thread()
-    if isinstance(worker, Worker):
-        return worker.busy_with is course
-    return threading.get_ident() in (course.thread, course.loop_thread)
+    is_busy = isinstance(worker, Worker) and worker.busy_with is course
+    return is_busy or threading.get_ident() in (course.thread, course.loop_thread)
 
 
 def self_wait(course: Course) -> SelfWaitError:

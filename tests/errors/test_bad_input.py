@@ -443,6 +443,20 @@ def test_a_coroutine_may_not_wait_for_its_own_job(mode, wait):
         jobs[0].raise_for_status()
 
 
+def test_a_handler_of_a_sequential_job_inside_a_worker_may_not_wait_for_its_own_job():
+    def inner():
+        (job,) = flow._launch.under_way.values()
+        job.wait()
+
+    def outer():
+        return flow.execute("inner", execution_mode="sequential").errors[0].error
+
+    flow, outside = Flow("inside"), Flow("outside", execution_mode="concurrent")
+    flow.add_routine(inner)
+    outside.add_routine(outer)
+    assert isinstance(outside.execute("outer").result, SelfWaitError)
+
+
 def test_results_that_are_not_there_are_errors():
     flow = Flow("results")
     flow.chain(numbers, lambda x: x)
