@@ -18,7 +18,7 @@ from routilux.settings import Settings
 
 
 class LoopAlarms(Alarms[Seat]):
-    """Rings from the event loop that the jobs are awaited in."""
+    """Rings from the event loop that the jobs are awaited in, until that is closed."""
 
     def __init__(self, engine: Engine, clock: Clock) -> None:
         self._loop = asyncio.get_running_loop()
@@ -27,11 +27,13 @@ class LoopAlarms(Alarms[Seat]):
         self._handles: dict[Seat, asyncio.TimerHandle] = {}
 
     def wake_at(self, due: int, sleeper: Seat) -> None:
-        self._loop.call_soon_threadsafe(self._set, due, sleeper)
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._set, due, sleeper)
 
     def finished(self, sleeper: Seat) -> None:
         if sleeper.alarm is not None:
-            self._loop.call_soon_threadsafe(self._forget, sleeper)
+            with contextlib.suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._forget, sleeper)
 
     def close(self) -> None:
         """Nothing waits once the jobs are over."""

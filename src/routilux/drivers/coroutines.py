@@ -9,7 +9,7 @@ import asyncio
 import logging
 from asyncio import Task
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from threading import get_ident
 from typing import Any
 
@@ -76,7 +76,12 @@ class AsyncioDriver(LoopDriver):
             return
         self._starting.append((seat, activation))
         if len(self._starting) == 1:
-            self._there().call_soon_threadsafe(self._spawn_all)
+            try:
+                self._there().call_soon_threadsafe(self._spawn_all)
+            except RuntimeError:
+                self._starting.pop()
+                self.busy -= 1
+                raise
 
     def claim(self) -> None:
         self.busy += 1
@@ -86,13 +91,14 @@ class AsyncioDriver(LoopDriver):
 
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         self._unwanted.append(activation)
-        if len(self._unwanted) == 1:
-            self._there().call_soon_threadsafe(self._cancel)
+        if len(self._unwanted) == 1 and not _told(self._there(), self._cancel):
+            self._unwanted.clear()
+            return Stopping.STOPPED
         return Stopping.ASKED
 
     def forget(self, seat: Seat) -> None:
         for generator in seat.invoker.take_async_generators():
-            self._there().call_soon_threadsafe(self._close_soon, generator)
+            _told(self._there(), self._close_soon, generator)
 
     def close(self, *, wait: bool = True) -> None:
         if self._own is not None:
@@ -107,7 +113,7 @@ class AsyncioDriver(LoopDriver):
 
     def wake(self) -> None:
         """Has the loop look at what was told."""
-        self._there().call_soon_threadsafe(self.host.look_at_all)
+        _told(self._there(), self.host.look_at_all)
 
     def spawn(self, seat: Seat, activation: Activation) -> None:
         """On the loop: gives an attempt a task."""
@@ -160,6 +166,15 @@ class AsyncioDriver(LoopDriver):
                 seat.relieved = False
             self._relieved.clear()
             self.host.look_at_all()
+
+
+def _told(loop: asyncio.AbstractEventLoop, action: Callable[..., object], *given: object) -> bool:
+    """Has a loop do something, from any thread; says whether it will: the caller's may be closed by now."""
+    try:
+        loop.call_soon_threadsafe(action, *given)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _say(task: asyncio.Future[None]) -> None:
