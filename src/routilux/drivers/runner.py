@@ -284,7 +284,7 @@ class Runner(Coroutine[Any, Any, None]):
             if self.unwanted is None:
                 raise
             self._uncancel()
-        if self._seat.course.machine.ready and not self._seat.relieved:
+        if self._driver.host.kept and self._seat.course.machine.ready and not self._seat.relieved:
             self._driver.relieve(self._seat)
 
     async def _invoke(self) -> Settled:
