@@ -8,6 +8,7 @@ import threading
 
 from routilux.course import Course
 from routilux.crew import Crew
+from routilux.drivers.loop_thread import told
 from routilux.drivers.port import Seat
 from routilux.drivers.runner import Runner
 from routilux.engine import Engine
@@ -27,13 +28,11 @@ class LoopAlarms(Alarms[Seat]):
         self._handles: dict[Seat, asyncio.TimerHandle] = {}
 
     def wake_at(self, due: int, sleeper: Seat) -> None:
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._set, due, sleeper)
+        told(self._loop, self._set, due, sleeper)
 
     def finished(self, sleeper: Seat) -> None:
         if sleeper.alarm is not None:
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._forget, sleeper)
+            told(self._loop, self._forget, sleeper)
 
     def close(self) -> None:
         """Nothing waits once the jobs are over."""

@@ -405,6 +405,16 @@ def test_a_handler_may_run_another_job_of_the_same_flow(mode, block):
     assert ours() == []
 
 
+def refused_wait(mode, jobs, started, work):
+    """Starts a job of one handler, which waits for what is in `jobs` once it is `started`, and fails by that."""
+    flow = Flow("self", execution_mode=mode)
+    flow.add_routine(work)
+    jobs.append(flow.start("work"))
+    started.set()
+    assert jobs[0].wait(30)
+    return pytest.raises(SelfWaitError, jobs[0].raise_for_status)
+
+
 @BOTH
 def test_a_handler_may_not_wait_for_its_own_job(mode):
     def work():
@@ -412,13 +422,8 @@ def test_a_handler_may_not_wait_for_its_own_job(mode):
         jobs[0].wait()
 
     started, jobs = threading.Event(), []
-    flow = Flow("self", execution_mode=mode)
-    flow.add_routine(work)
-    jobs.append(flow.start("work"))
-    started.set()
-    assert jobs[0].wait(30)
-    with pytest.raises(SelfWaitError, match="Flow 'self': a handler waits for the job that it is part of"):
-        jobs[0].raise_for_status()
+    refused = refused_wait(mode, jobs, started, work)
+    assert refused.match("Flow 'self': a handler waits for the job that it is part of")
 
 
 @pytest.mark.parametrize("mode", ["sequential", "concurrent", "asyncio"])
@@ -434,13 +439,7 @@ def test_a_coroutine_may_not_wait_for_its_own_job(mode, wait):
             await jobs[0]
 
     started, jobs = threading.Event(), []
-    flow = Flow("self", execution_mode=mode)
-    flow.add_routine(work)
-    jobs.append(flow.start("work"))
-    started.set()
-    assert jobs[0].wait(30)
-    with pytest.raises(SelfWaitError, match="Flow 'self'"):
-        jobs[0].raise_for_status()
+    assert refused_wait(mode, jobs, started, work).match("Flow 'self'")
 
 
 def test_a_handler_of_a_sequential_job_inside_a_worker_may_not_wait_for_its_own_job():

@@ -9,12 +9,12 @@ import asyncio
 import logging
 from asyncio import Task
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from threading import get_ident
 from typing import Any
 
 from routilux.drivers.loop_port import LoopDriver
-from routilux.drivers.loop_thread import LoopThread
+from routilux.drivers.loop_thread import LoopThread, told
 from routilux.drivers.port import Abilities, LocalHost, Seat, Stopping
 from routilux.drivers.runner import Runner
 from routilux.execution_mode import ExecutionMode
@@ -91,14 +91,14 @@ class AsyncioDriver(LoopDriver):
 
     def stop(self, seat: Seat, activation: Activation) -> Stopping:
         self._unwanted.append(activation)
-        if len(self._unwanted) == 1 and not _told(self._there(), self._cancel):
+        if len(self._unwanted) == 1 and not told(self._there(), self._cancel):
             self._unwanted.clear()
             return Stopping.STOPPED
         return Stopping.ASKED
 
     def forget(self, seat: Seat) -> None:
         for generator in seat.invoker.take_async_generators():
-            _told(self._there(), self._close_soon, generator)
+            told(self._there(), self._close_soon, generator)
 
     def close(self, *, wait: bool = True) -> None:
         if self._own is not None:
@@ -113,7 +113,7 @@ class AsyncioDriver(LoopDriver):
 
     def wake(self) -> None:
         """Has the loop look at what was told."""
-        _told(self._there(), self.host.look_at_all)
+        told(self._there(), self.host.look_at_all)
 
     def spawn(self, seat: Seat, activation: Activation) -> None:
         """On the loop: gives an attempt a task."""
@@ -166,15 +166,6 @@ class AsyncioDriver(LoopDriver):
                 seat.relieved = False
             self._relieved.clear()
             self.host.look_at_all()
-
-
-def _told(loop: asyncio.AbstractEventLoop, action: Callable[..., object], *given: object) -> bool:
-    """Has a loop do something, from any thread; says whether it will: the caller's may be closed by now."""
-    try:
-        loop.call_soon_threadsafe(action, *given)
-    except RuntimeError:
-        return False
-    return True
 
 
 def _say(task: asyncio.Future[None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 GRACE = 5.0
@@ -71,3 +71,12 @@ class LoopThread:
         finally:
             asyncio.set_event_loop(None)
             loop.close()
+
+
+def told(loop: asyncio.AbstractEventLoop, action: Callable[..., object], *given: object) -> bool:
+    """Has a loop do something, from any thread; says whether it will: the caller's may be closed by now."""
+    try:
+        loop.call_soon_threadsafe(action, *given)
+    except RuntimeError:
+        return False
+    return True
