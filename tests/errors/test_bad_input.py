@@ -412,7 +412,9 @@ def refused_wait(mode, jobs, started, work):
     jobs.append(flow.start("work"))
     started.set()
     assert jobs[0].wait(30)
-    return pytest.raises(SelfWaitError, jobs[0].raise_for_status)
+    with pytest.raises(SelfWaitError) as refused:
+        jobs[0].raise_for_status()
+    return refused
 
 
 @BOTH
